@@ -1,0 +1,92 @@
+"""What the scenarios' tests share: the guest, the test customer, playbook runs, and what to print when a test fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GUEST = os.environ.get("MOLECULE_SCENARIO_NAME", "default")
+BED = ROOT / "tests/bed/bed"
+
+
+class Run:
+    """A finished ansible-playbook: status, output, and the guest's line of the recap."""
+
+    def __init__(self, playbook: str, *options: str) -> None:
+        command = [
+            "ansible-playbook",
+            "-i",
+            "inventories/demo",
+            f"playbooks/{playbook}",
+            "-e",
+            f"base_infra_hosts={GUEST}",
+        ]
+        # As an operator would run it: molecule's own settings, such as colours, stay out.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_"))}
+        environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+        done = subprocess.run(
+            [*command, *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.status, self.output = done.returncode, done.stdout
+        recap = re.search(rf"^{GUEST}\s+: (.*)$", done.stdout, re.MULTILINE)
+        self.recap = dict(pair.split("=") for pair in recap[1].split()) if recap else {}
+
+    @property
+    def changed(self) -> int:
+        return int(self.recap["changed"])
+
+
+@pytest.fixture(scope="session")
+def play():
+    """Run a playbook against the scenario's guest: play("site.yml", "--check")."""
+    return Run
+
+
+@pytest.fixture(scope="session")
+def customer() -> dict:
+    """The test customer and its secrets."""
+    return json.loads(subprocess.run([ROOT / "tests/bed/customer", "show"], check=True, capture_output=True).stdout)
+
+
+@pytest.fixture(scope="session")
+def address() -> str:
+    """The guest's address on the bed's bridge."""
+    inventory = subprocess.run([BED, "inventory", "--host", GUEST], check=True, capture_output=True).stdout
+    return json.loads(inventory)["ansible_host"]
+
+
+@pytest.fixture
+def browse(address):
+    """Ask as a browser outside of the guest would: status code and Location."""
+
+    def ask(url: str) -> tuple[int, str]:
+        scheme, _, rest = url.partition("://")
+        name = rest.partition("/")[0]
+        port = {"http": 80, "https": 443}[scheme]
+        command = ["curl", "-sk", "--max-time", "10", "--noproxy", "*", "-o", os.devnull]
+        command += ["--resolve", f"{name}:{port}:{address}", "-w", "%{http_code} %{redirect_url}", url]
+        code, _, location = subprocess.run(command, capture_output=True, text=True).stdout.partition(" ")
+        return int(code), location
+
+    return ask
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the guest's journal and its containers' logs."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        logs = subprocess.run([BED, "logs", GUEST], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+        report.sections.append((f"guest {GUEST}", logs))

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the Docker engine says of its containers, images and networks. Private to this collection.
+
+The gate asks every five minutes and must cost no more than a `docker ps`, so this speaks HTTP over the socket itself:
+importing http.client alone doubles the gate's CPU time.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import namedtuple
+
+SOCKET = "/var/run/docker.sock"
+TIMEOUT = 20.0  # seconds for one answer; a guest that boots is slow, a hung engine must not hang a converge
+_MAX_ANSWER = 64 * 1024 * 1024  # bytes; far above any real list, so that a broken peer can't fill the memory
+
+Container = namedtuple("Container", "id name image_id state health project service labels networks")
+Container.__doc__ = """One container.
+
+state is the engine's word (created, running, paused, restarting, removing, exited, dead); health is healthy, unhealthy,
+starting or "" where the image has no check; networks maps a network's name to the id the container is attached to.
+"""
+
+Engine = namedtuple("Engine", "containers images networks")
+Engine.__doc__ = "containers: list of Container; images: RepoDigest to image id; networks: name to id."
+
+
+class EngineError(Exception):
+    """The engine can't be asked. The text is one line and says what to do."""
+
+
+def get(path: str, socket_path: str = SOCKET, timeout: float = TIMEOUT) -> object:
+    """The JSON answer to a GET of an Engine API path.
+
+    Raises EngineError where there is no engine, no answer in time, or an answer that is no success.
+    """
+    # HTTP/1.0: the engine then answers without chunks and closes the connection at the end.
+    request = f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode()
+    answer = bytearray()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(socket_path)
+            connection.sendall(request)
+            while chunk := connection.recv(65536):
+                answer += chunk
+                if len(answer) > _MAX_ANSWER:
+                    raise EngineError(f"{socket_path}: the answer to {path} is over {_MAX_ANSWER} bytes")
+    except OSError as error:
+        raise EngineError(
+            f"{socket_path}: no answer from the Docker engine ({error.strerror or error}); "
+            "see 'systemctl status docker'"
+        ) from error
+    head, _blank, body = bytes(answer).partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    try:
+        decoded = json.loads(body)
+    except ValueError as error:
+        raise EngineError(f"{socket_path}: the answer to {path} is not JSON") from error
+    if status != [b"200"]:
+        reason = decoded.get("message") if isinstance(decoded, dict) else None
+        raise EngineError(f"{socket_path}: {path} was refused: {reason or status}")
+    return decoded
+
+
+def observe(socket_path: str = SOCKET) -> Engine:
+    """Everything that a comparison needs, in three calls whatever the number of stacks."""
+    return Engine(
+        containers=[container(entry) for entry in get("/containers/json?all=1", socket_path)],
+        images={
+            digest: image["Id"]
+            for image in get("/images/json?digests=1", socket_path)
+            for digest in image.get("RepoDigests") or ()
+        },
+        networks={network["Name"]: network["Id"] for network in get("/networks", socket_path)},
+    )
+
+
+def container(entry: dict) -> Container:
+    """One entry of the engine's container list."""
+    labels = entry.get("Labels") or {}
+    names = [name.lstrip("/") for name in entry.get("Names") or () if name.count("/") == 1]
+    attached = (entry.get("NetworkSettings") or {}).get("Networks") or {}
+    return Container(
+        id=entry["Id"],
+        name=names[0] if names else entry["Id"][:12],
+        image_id=entry.get("ImageID", ""),
+        state=entry.get("State", ""),
+        health=_health(entry.get("Status", "")),
+        project=labels.get("com.docker.compose.project", ""),
+        service=labels.get("com.docker.compose.service", ""),
+        labels=labels,
+        networks={name: (value or {}).get("NetworkID") or "" for name, value in attached.items()},
+    )
+
+
+def _health(status: str) -> str:
+    """Health from the list's text, e.g. 'Up 2 minutes (healthy)': the list has no field for it."""
+    if status.endswith("(healthy)"):
+        return "healthy"
+    if status.endswith("(unhealthy)"):
+        return "unhealthy"
+    if status.endswith("(health: starting)"):
+        return "starting"
+    return ""

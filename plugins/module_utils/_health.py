@@ -1,0 +1,131 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a guest's health consists of: checks as pure functions of what was observed. Private to this collection."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ansible_collections.felhom.base_infra.plugins.module_utils._drift import engine_reasons, file_reasons
+from ansible_collections.felhom.base_infra.plugins.module_utils._image import repo_digest
+
+Check = namedtuple("Check", "id verdict reason fix")
+Check.__doc__ = """One check: id is stable, verdict ok, waiting, degraded or fail; reason and fix are a line each.
+
+fix is empty where there is nothing to mend.
+"""
+
+_ORDER = ("ok", "waiting", "degraded", "fail")
+_CONVERGE = "run playbooks/site.yml for this guest"
+
+
+def verdict(checks) -> str:
+    """The worst of all checks."""
+    return max((check.verdict for check in checks), key=_ORDER.index, default="ok")
+
+
+def container_checks(protected, stacks, engine):
+    """Every protected container runs and is healthy. Worded as the controller words it."""
+    by_name = {container.name: container for container in engine.containers}
+    waits = {service["container"]: stack["wait"] for stack in stacks.values() for service in stack["services"].values()}
+    return [_container_check(name, by_name.get(name), waits.get(name, "running")) for name in protected]
+
+
+def _container_check(name, container, wait):
+    check_id = f"container.{name}"
+    if container is None:
+        return Check(check_id, "fail", f"Protected container not running: {name} (there is none)", _CONVERGE)
+    if container.state != "running":
+        fix = f"see 'docker logs {name}', then {_CONVERGE}"
+        return Check(check_id, "fail", f"Protected container not running: {name} ({container.state})", fix)
+    if container.health == "unhealthy":
+        bad = "fail" if wait == "healthy" else "degraded"
+        return Check(check_id, bad, f"Protected container unhealthy: {name}", f"see 'docker logs {name}'")
+    if container.health == "starting":
+        return Check(check_id, "degraded", f"Protected container starting: {name}", "wait for its first health check")
+    return Check(check_id, "ok", "running" + (", healthy" if container.health else ""), "")
+
+
+def pin_checks(stacks, engine):
+    """Every container of a stack runs the image that its pin names."""
+    found = {(container.project, container.service): container for container in engine.containers}
+    checks = []
+    for stack, record in stacks.items():
+        for service, want in record["services"].items():
+            container = found.get((stack, service))
+            if container is None:
+                continue  # said by the container check, or by the stack's
+            check_id = f"pin.{want['container']}"
+            if engine.images.get(repo_digest(want["image"])) == container.image_id:
+                checks.append(Check(check_id, "ok", want["image"].partition("@")[0], ""))
+            else:
+                checks.append(Check(check_id, "fail", f"runs another image than {want['image']}", _CONVERGE))
+    return checks
+
+
+def network_check(name, engine):
+    """The network that all stacks share exists."""
+    if name in engine.networks:
+        return Check(f"network.{name}", "ok", "exists", "")
+    return Check(f"network.{name}", "fail", f"network {name} does not exist", _CONVERGE)
+
+
+def stack_checks(stacks, engine):
+    """Every stack is as it was applied: files on disk and containers."""
+    checks = []
+    for stack, record in sorted(stacks.items()):
+        reasons = file_reasons(record) + engine_reasons(stack, record, engine)
+        if reasons:
+            text = "; ".join(reason.text for reason in reasons)
+            checks.append(Check(f"stack.{stack}", "fail", text, _CONVERGE))
+        else:
+            checks.append(Check(f"stack.{stack}", "ok", "as applied", ""))
+    return checks
+
+
+def applied_check(stacks):
+    """Something was applied at all. None where that is so: the stacks then speak for themselves."""
+    if stacks:
+        return None
+    return Check("stacks", "fail", "nothing has been applied on this guest yet", _CONVERGE)
+
+
+def proxy_check(host, answer):
+    """The proxy serves the file browser. answer: a status code, or a text that says why there is none."""
+    check_id = f"proxy.https.{host}"
+    if isinstance(answer, str):
+        return Check(check_id, "fail", f"no answer from the proxy: {answer}", "see 'docker logs traefik'")
+    if answer == 404:
+        fix = "see whether filebrowser is healthy and on the proxy's network"
+        return Check(check_id, "fail", "the proxy answers 404: it knows no router for this name", fix)
+    if answer >= 500:
+        fix = "see 'docker logs filebrowser'"
+        return Check(check_id, "fail", f"the proxy answers {answer}: nothing behind it answers", fix)
+    return Check(check_id, "ok", f"answers {answer}", "")
+
+
+def redirect_check(host, answer, location):
+    """Plain HTTP leads to HTTPS with path and query kept. location is None where there is none."""
+    check_id = f"proxy.http.{host}"
+    if isinstance(answer, str):
+        return Check(check_id, "fail", f"no answer from the proxy: {answer}", "see 'docker logs traefik'")
+    if (
+        answer in (301, 308)
+        and location is not None
+        and location.startswith("https://")
+        and location.endswith("/a?b=c")
+    ):
+        return Check(check_id, "ok", f"redirects to HTTPS ({answer})", "")
+    return Check(check_id, "fail", f"answers {answer} instead of a redirect to HTTPS", _CONVERGE)
+
+
+def table(host, checks):
+    """The checks as aligned lines for a terminal."""
+    width = max((len(check.id) for check in checks), default=0)
+    lines = [f"{host}: {verdict(checks)}"]
+    for check in checks:
+        lines.append(f"  {check.verdict:<8}  {check.id:<{width}}  {check.reason}")
+        if check.fix:
+            lines.append(f"  {'':<8}  {'':<{width}}  fix: {check.fix}")
+    return "\n".join(lines)

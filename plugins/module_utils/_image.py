@@ -1,0 +1,34 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pinned image references: name:tag@sha256:digest. Private to this collection."""
+
+from __future__ import annotations
+
+import re
+
+# The grammar of the distribution project's reference package, narrowed: tag and digest are both required, since a
+# reference without a digest starts whatever the tag points at today, and one without a tag is pruned as
+# dangling and tells nobody which version it is.
+_PIN = re.compile(
+    r"(?P<name>(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    r":(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})"
+    r"@(?P<digest>sha256:[0-9a-f]{64})"
+)
+
+
+def is_pin(reference: object) -> bool:
+    """Whether a reference is a whole pin."""
+    return isinstance(reference, str) and _PIN.fullmatch(reference) is not None
+
+
+def repo_digest(pin: str) -> str:
+    """The engine's own name for a pinned image, as found in an image's RepoDigests.
+
+    The engine drops the tag, and for Docker Hub the host and the `library/` folder as well.
+    """
+    name, _at, digest = pin.partition("@")
+    repository = name[: name.rindex(":")]
+    for prefix in ("docker.io/", "index.docker.io/"):
+        repository = repository.removeprefix(prefix)
+    return repository.removeprefix("library/") + "@" + digest

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guest's record of what was applied: manifest.json. Private to this collection."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ansible_collections.felhom.base_infra.plugins.module_utils._files import make_directory, write_atomic
+
+NAME = "manifest.json"
+_VERSION = 1
+
+
+class ManifestError(Exception):
+    """The manifest can't be used. The text is one line."""
+
+
+def load(state_dir: str) -> dict:
+    """The manifest's stacks by name; empty where nothing was applied yet.
+
+    Raises ManifestError for a file that is not a manifest of this version.
+    """
+    path = os.path.join(state_dir, NAME)
+    try:
+        with open(path, "rb") as stream:
+            manifest = json.load(stream)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ManifestError(f"{path}: not a readable JSON file ({type(error).__name__})") from error
+    version = manifest.get("version") if isinstance(manifest, dict) else None
+    if version != _VERSION or not isinstance(manifest.get("stacks"), dict):
+        raise ManifestError(f"{path}: not a manifest of version {_VERSION}")
+    return manifest["stacks"]
+
+
+def save(state_dir: str, stacks: dict) -> None:
+    """Write the manifest in one step. It holds digests of secret files, so only root reads it."""
+    make_directory(state_dir, "0755", 0, 0)
+    text = json.dumps({"version": _VERSION, "stacks": stacks}, indent=1, sort_keys=True) + "\n"
+    write_atomic(os.path.join(state_dir, NAME), text.encode(), "0600", 0, 0)

@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: base_health_info
+short_description: Say whether a guest is well
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Checks the protected containers, their pinned images, the shared network, the files of every applied stack, and that
+    the proxy answers for a name. Everything in one module execution.
+  - Changes nothing on the guest but its own report in O(status_file), which is what the guest's other programs read.
+requirements:
+  - Docker Engine on the guest
+attributes:
+  check_mode:
+    support: full
+    description: The report is not written.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+options:
+  waiting_for:
+    description:
+      - What the guest still lacks to be configured, in one line. When given, nothing else is checked and the verdict is
+        V(waiting).
+    type: str
+    default: ""
+  protected:
+    description: Names of the containers that must run.
+    type: list
+    elements: str
+    default: []
+  network:
+    description: Name of the network that all stacks share.
+    type: str
+    default: traefik-public
+  proxy_host:
+    description: The name for which the proxy must answer.
+    type: str
+    default: ""
+  proxy_address:
+    description: Where the proxy listens.
+    type: str
+    default: 127.0.0.1
+  proxy_http_port:
+    description: Its port for HTTP.
+    type: int
+    default: 80
+  proxy_https_port:
+    description: Its port for HTTPS. The certificate is not verified here.
+    type: int
+    default: 443
+  patience:
+    description:
+      - Seconds to ask again while the proxy does not serve the name yet.
+      - It learns of a new container after some seconds.
+    type: int
+    default: 20
+  state_dir:
+    description: Where the manifest of what was applied lies.
+    type: path
+    default: /var/lib/felhom-base-infra
+  status_file:
+    description: Where to write the report, as JSON.
+    type: path
+    default: /var/lib/felhom-base-infra/status.json
+"""
+
+EXAMPLES = r"""
+- name: Look at the guest
+  felhom.base_infra.base_health_info:
+    protected: [traefik, cloudflared, felhom-controller, filebrowser]
+    proxy_host: files.example.org
+  register: health
+"""
+
+RETURN = r"""
+verdict:
+  description: The worst of all checks.
+  type: str
+  returned: always
+  sample: ok
+checks:
+  description: Each check with C(id), C(verdict) (ok, degraded, fail, waiting), C(reason) and C(fix).
+  type: list
+  elements: dict
+  returned: always
+table:
+  description: The same for a terminal.
+  type: str
+  returned: always
+"""
+
+import json
+import os
+import socket
+import ssl
+import time
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _health, _manifest
+
+_ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
+
+
+def main() -> None:
+    """Observe, judge, report."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    checks = run_checks(module.params)
+    report = {"verdict": _health.verdict(checks), "checks": [check._asdict() for check in checks]}
+    if not module.check_mode:
+        try:
+            write_status(module.params["status_file"], report)
+        except OSError as error:
+            module.fail_json(msg=f"{error.filename}: {error.strerror}")
+    module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report)
+
+
+def argument_spec() -> dict[str, Any]:
+    """The module's options; see DOCUMENTATION."""
+    return {
+        "waiting_for": {"type": "str", "default": ""},
+        "protected": {"type": "list", "elements": "str", "default": []},
+        "network": {"type": "str", "default": "traefik-public"},
+        "proxy_host": {"type": "str", "default": ""},
+        "proxy_address": {"type": "str", "default": "127.0.0.1"},
+        "proxy_http_port": {"type": "int", "default": 80},
+        "proxy_https_port": {"type": "int", "default": 443},
+        "patience": {"type": "int", "default": 20},
+        "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+        "status_file": {"type": "path", "default": "/var/lib/felhom-base-infra/status.json"},
+    }
+
+
+def run_checks(params: dict[str, Any]) -> list[_health.Check]:
+    """All checks that apply to the guest's state."""
+    if params["waiting_for"]:
+        fix = "let the controller fetch the customer's configuration"
+        return [_health.Check("configuration", "waiting", params["waiting_for"], fix)]
+    try:
+        engine = _engine.observe()
+    except _engine.EngineError as error:
+        return [_health.Check("engine", "fail", str(error), "start the Docker engine")]
+    checks = []
+    try:
+        stacks = _manifest.load(params["state_dir"])
+    except _manifest.ManifestError as error:
+        stacks = {}
+        checks.append(_health.Check("manifest", "fail", str(error), "run playbooks/site.yml for this guest"))
+    else:
+        nothing_applied = _health.applied_check(stacks)
+        checks += [nothing_applied] if nothing_applied else []
+    checks += _health.container_checks(params["protected"], stacks, engine)
+    checks += _health.pin_checks(stacks, engine)
+    checks.append(_health.network_check(params["network"], engine))
+    checks += _health.stack_checks(stacks, engine)
+    if params["proxy_host"]:
+        checks += proxy_checks(params)
+    return checks
+
+
+def proxy_checks(params: dict[str, Any]) -> list[_health.Check]:
+    """What the proxy answers, asked again until it serves the name or patience is over."""
+    host, address = params["proxy_host"], params["proxy_address"]
+    end = time.monotonic() + params["patience"]
+    while True:
+        answer, _location = ask(_Https(address, params["proxy_https_port"], host), host, "/")
+        served = _health.proxy_check(host, answer)
+        if served.verdict == "ok" or time.monotonic() > end:
+            break
+        time.sleep(0.5)
+    plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
+    redirected, location = ask(plain, host, "/a?b=c")
+    return [served, _health.redirect_check(host, redirected, location)]
+
+
+class _Https(HTTPConnection):
+    """A connection that asks for the certificate of a name other than the address, as a browser does; any will do."""
+
+    def __init__(self, address: str, port: int, name: str) -> None:
+        super().__init__(address, port, timeout=_ANSWER_TIMEOUT)
+        self._name = name
+
+    def connect(self) -> None:
+        super().connect()
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self.sock = context.wrap_socket(self.sock, server_hostname=self._name)
+
+
+def ask(connection: HTTPConnection, host: str, path: str) -> tuple[int | str, str | None]:
+    """Status and Location of an answer, or a text that says why there is none."""
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        response = connection.getresponse()
+        return response.status, response.getheader("Location")
+    except (OSError, HTTPException) as error:
+        return f"{type(error).__name__}: {error}", None
+    finally:
+        connection.close()
+
+
+def write_status(path: str, report: dict[str, Any]) -> None:
+    """The report as a file. Others than root may read it: it holds no secret."""
+    _files.make_directory(os.path.dirname(path), "0755", 0, 0)
+    stamped = {"version": 1, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | report
+    _files.write_atomic(path, (json.dumps(stamped, indent=1) + "\n").encode(), "0644", 0, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: bootstrap_info
+short_description: Read a guest's configuration, strictly
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Reads what the provisioner and the controller left on a guest, lets values of the inventory win, and checks
+    everything, in one module execution.
+  - Does not fail for a configuration that is wrong, but returns RV(problems). The result holds secrets, so the task
+    needs C(no_log=true), which hides a failure's message as well. Let the next task fail with the problems, none of
+    which holds a secret.
+requirements:
+  - PyYAML on the guest
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+options:
+  bootstrap_file:
+    description: What the provisioner left, JSON.
+    type: path
+    default: /etc/felhom-bootstrap/bootstrap.json
+  controller_file:
+    description: What the controller wrote, YAML. Absent or incomplete as long as the guest is not configured.
+    type: path
+    default: /var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml
+  filebrowser_compose_file:
+    description: A compose file whose mounts are kept when nothing else names storage.
+    type: path
+    default: /opt/docker/stacks/filebrowser/docker-compose.yml
+  overrides:
+    description:
+      - Values of the inventory. They win over both files, key by key. An empty one is one that is not given.
+      - The keys are V(customer_id), V(domain), V(email), V(cf_tunnel_token), V(cf_api_token), V(storage_paths),
+        V(protected).
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Read the guest's configuration
+  felhom.base_infra.bootstrap_info:
+  register: guest
+  no_log: true
+
+- name: Refuse a configuration that is wrong
+  ansible.builtin.assert:
+    that: guest.problems | length == 0
+    fail_msg: "{{ guest.problems | join('; ') }}"
+"""
+
+RETURN = r"""
+state:
+  description:
+    - V(configured), V(waiting) while the controller has not written everything that is needed, or V(invalid) when there
+      are problems.
+  type: str
+  returned: always
+config:
+  description:
+    - C(customer_id), C(domain), C(email), C(cf_tunnel_token), C(cf_api_token), C(storage_paths) (each C(path), C(name),
+      C(read_only)), C(protected) and C(stacks_dir). Every key is there; what is not known is empty.
+  type: dict
+  returned: always
+sources:
+  description: For each key of RV(config) the file it came from, C(inventory), C(default), or nothing.
+  type: dict
+  returned: always
+unknown_keys:
+  description: For each file the names of keys that mean nothing here.
+  type: dict
+  returned: always
+problems:
+  description: What is wrong, a line each, with file, key path or line, what was found and what is expected. No values.
+  type: list
+  elements: str
+  returned: always
+waiting_for:
+  description: What is missing, in one line, while the state is V(waiting).
+  type: str
+  returned: always
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _documents
+
+
+def main() -> None:
+    """Read, resolve, return."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module.exit_json(changed=False, **read_guest(module.params)._asdict())
+
+
+def argument_spec() -> dict[str, Any]:
+    """The module's options; see DOCUMENTATION."""
+    return {
+        "bootstrap_file": {"type": "path", "default": "/etc/felhom-bootstrap/bootstrap.json"},
+        "controller_file": {
+            "type": "path",
+            "default": "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml",
+        },
+        "filebrowser_compose_file": {"type": "path", "default": "/opt/docker/stacks/filebrowser/docker-compose.yml"},
+        # Explicitly not no_log: these values come back in the result, where they would be masked and so lost. The
+        # task's own no_log keeps them out of every log.
+        "overrides": {"type": "dict", "default": {}, "no_log": False},
+    }
+
+
+def read_guest(params: dict[str, Any]) -> _bootstrap.Guest:
+    """Everything that the files and the inventory say."""
+    problems: list[str] = []
+
+    def read(path: str, parse: Any) -> dict[str, Any] | None:
+        try:
+            text = _documents.read_text(path)
+            return None if text is None else parse(path, text)
+        except _documents.DocumentError as error:
+            problems.append(str(error))
+            return None
+
+    bootstrap_file, controller_file = params["bootstrap_file"], params["controller_file"]
+    compose_file = params["filebrowser_compose_file"]
+    bootstrap = read(bootstrap_file, _documents.parse_json)
+    controller = read(controller_file, _documents.parse_yaml)
+    compose = read(compose_file, _documents.parse_yaml)
+    mounted = _bootstrap.mounted_storage(compose_file, compose or {}, problems)
+    return _bootstrap.resolve(
+        (bootstrap_file, bootstrap),
+        (controller_file, controller),
+        (compose_file, mounted),
+        params["overrides"],
+        problems,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: compose_stack
+short_description: Make a Compose project right, atomically, in one module execution when it already is
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Renders all files of a Compose project in the controlling process and ships them to the guest in one module
+    execution. What is right there is left alone.
+  - When something differs, it proves that every pinned image is present before anything is stopped, writes the files
+    atomically, and has M(community.docker.docker_compose_v2) apply them.
+  - Refuses an image that is not pinned as C(name:tag@sha256:digest).
+  - Compose's own interpolation is off. Every C($) in the Compose template reaches the container as it is written.
+  - Each service gets a label with a digest of its definition and of the files named for it in O(files[].services).
+    Compose therefore recreates exactly the services whose configuration or secret changed.
+  - Files that an earlier run wrote and that are no longer declared are removed. Nothing else ever is.
+  - A container that lost its network, is paused, or mounts a folder that was deleted meanwhile is recreated, which
+    C(docker compose up) alone does not do.
+requirements:
+  - Docker Engine with Compose v2 on the guest
+attributes:
+  check_mode:
+    support: full
+    description: Reports what differs and writes nothing. What would stop the real run stops this one too.
+  diff_mode:
+    support: full
+    description: Shows every file that differs. Of secret content only the beginning of its SHA-256 is shown.
+options:
+  name:
+    description: The Compose project's name.
+    type: str
+    required: true
+  project_dir:
+    description: The project's folder on the guest, made when missing.
+    type: path
+    required: true
+  compose:
+    description:
+      - Template of the C(docker-compose.yml), searched as M(ansible.builtin.template) does.
+      - Its services have O(name) as their project. A bind mount with C(create_host_path=false) must exist on the guest.
+    type: str
+    default: docker-compose.yml.j2
+  files:
+    description:
+      - The other files of the project. Each has exactly one of O(files[].template), O(files[].content) and
+        O(files[].generate).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where it lies, relative to O(project_dir).
+        type: str
+        required: true
+      template:
+        description:
+          - Template of the file. The variable C(compose_stack_generated) maps the path of each generated file to its
+            content, to be used as a whole YAML or JSON value and without quotes.
+        type: str
+      content:
+        description: The content, for a file that a program fills itself. Use O(files[].template) for secrets.
+        type: str
+      generate:
+        description: Make the file once, with the URL-safe text of this many random bytes and a newline.
+        type: int
+      create_only:
+        description:
+          - Never overwrite the file once it exists. Owner and mode are still kept right. Always so with
+            O(files[].generate).
+        type: bool
+        default: false
+      sensitive:
+        description: The content is a secret. Diffs show a fingerprint of it, logs nothing.
+        type: bool
+        default: false
+      services:
+        description: The services that read the file only when they start, and are recreated when it changes.
+        type: list
+        elements: str
+        default: []
+      mode:
+        description: Octal mode.
+        type: str
+        default: "0644"
+      owner:
+        description: User name or id.
+        type: str
+        default: root
+      group:
+        description: Group name or id.
+        type: str
+        default: root
+  directories:
+    description: The folders of the project. Their content is left alone.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where it lies, relative to O(project_dir).
+        type: str
+        required: true
+      services:
+        description: The services that mount it, and are recreated when it was deleted under them.
+        type: list
+        elements: str
+        default: []
+      mode:
+        description: Octal mode.
+        type: str
+        default: "0755"
+      owner:
+        description: User name or id.
+        type: str
+        default: root
+      group:
+        description: Group name or id.
+        type: str
+        default: root
+  wait:
+    description:
+      - What a service must reach. V(healthy) for services whose health does not depend on the outside world.
+      - With V(none) a service that is unhealthy or that the engine restarts again and again is left to itself.
+    type: str
+    choices: [healthy, running, none]
+    default: healthy
+  wait_timeout:
+    description: Seconds to wait for O(wait=healthy).
+    type: int
+    default: 120
+  state_dir:
+    description: Where the manifest of what was applied is kept on the guest.
+    type: path
+    default: /var/lib/felhom-base-infra
+seealso:
+  - module: community.docker.docker_compose_v2
+"""
+
+EXAMPLES = r"""
+- name: Converge the tunnel
+  felhom.base_infra.compose_stack:
+    name: cloudflared
+    project_dir: /opt/docker/cloudflared
+    wait: none
+    directories:
+      - path: secrets
+        services: [cloudflared]
+    files:
+      - path: secrets/tunnel_token
+        template: tunnel_token.j2
+        sensitive: true
+        mode: "0400"
+        owner: "65532"
+        group: "65532"
+        services: [cloudflared]
+"""
+
+RETURN = r"""
+reasons:
+  description: What differed, a line each.
+  returned: success
+  type: list
+  elements: str
+  sample: [traefik.yml has other content, container traefik was made from another configuration]
+containers:
+  description: The stack's containers by service, after the run.
+  returned: success, not in check mode when something differs
+  type: dict
+  sample:
+    traefik:
+      name: traefik
+      id: 3f1c0d6b2a94
+      state: running
+      health: healthy
+      image: traefik:v3.7.14@sha256:575fa15b135078fe5e50aa847987d96dbddd7b093c172429618404df73f3fa7c
+timings:
+  description: Seconds that each part took.
+  returned: success
+  type: dict
+  sample: {render: 0.11, compare: 0.42, compose: 3.8, settle: 0.4}
+"""

@@ -1,0 +1,367 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: compose_stack_target
+short_description: The part of compose_stack that runs on the guest
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Private to this collection, use M(felhom.base_infra.compose_stack) instead.
+  - Compares a rendered stack with the files on disk and with what the Docker engine runs, all in one execution.
+    When something differs, it proves that every pinned image is on the guest (or pulls it), has Compose check the new
+    file, and writes what differs. It never starts or stops a container.
+requirements:
+  - Docker Engine with Compose v2 on the guest
+attributes:
+  check_mode:
+    support: full
+    description: Reports what differs and writes nothing; a problem that would stop the real run stops this one too.
+  diff_mode:
+    support: full
+    description: Secret content is shown as the beginning of its SHA-256.
+options:
+  phase:
+    description:
+      - V(apply) compares and writes; V(settle) checks that the containers are as they should be after Compose ran, and
+        records the stack in the manifest.
+    type: str
+    choices: [apply, settle]
+    required: true
+  name:
+    description: The Compose project's name.
+    type: str
+    required: true
+  project_dir:
+    description: The stack's folder.
+    type: path
+    required: true
+  state_dir:
+    description: Where the manifest lies.
+    type: path
+    required: true
+  nonce:
+    description: Makes the markers in the rendered texts unguessable.
+    type: str
+    required: true
+  wait:
+    description: See M(felhom.base_infra.compose_stack).
+    type: str
+    choices: [healthy, running, none]
+    required: true
+  files:
+    description: The stack's files without their content.
+    type: list
+    elements: dict
+    required: true
+    options:
+      path: {description: Path below O(project_dir)., type: str, required: true}
+      mode: {description: Octal mode., type: str, required: true}
+      owner: {description: User name or id., type: str, required: true}
+      group: {description: Group name or id., type: str, required: true}
+      create_only: {description: Never overwrite., type: bool, required: true}
+      sensitive: {description: Show fingerprints only., type: bool, required: true}
+      generate: {description: Random bytes to make the file with., type: int}
+      services: {description: Services that read it at their start., type: list, elements: str, required: true}
+  directories:
+    description: Folders of the stack.
+    type: list
+    elements: dict
+    required: true
+    options:
+      path: {description: Path below O(project_dir)., type: str, required: true}
+      mode: {description: Octal mode., type: str, required: true}
+      owner: {description: User name or id., type: str, required: true}
+      group: {description: Group name or id., type: str, required: true}
+      services: {description: Services that mount it., type: list, elements: str, required: true}
+  contents:
+    description: Path to rendered text.
+    type: dict
+    required: true
+  secret_contents:
+    description: Path to rendered text that is secret.
+    type: dict
+    required: true
+  services:
+    description: What the Compose file promises, by service.
+    type: dict
+    required: true
+  bind_sources:
+    description: Host paths that must exist.
+    type: list
+    elements: str
+    required: true
+  external_networks:
+    description: Networks that must exist.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+# See M(felhom.base_infra.compose_stack).
+"""
+
+RETURN = r"""
+reasons:
+  description: What differed, a line each.
+  type: list
+  elements: str
+  returned: success
+compose:
+  description: Whether Compose has to run, and the services that it must recreate.
+  type: dict
+  returned: success
+containers:
+  description: The stack's containers by service, with name, state, health and pinned image.
+  type: dict
+  returned: when nothing has to run
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import tempfile
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.felhom.base_infra.plugins.module_utils import (
+    _drift,
+    _engine,
+    _files,
+    _image,
+    _manifest,
+    _stack,
+)
+
+
+class Refused(Exception):
+    """Something that must be right before anything is touched is not. The text is one line."""
+
+
+def main() -> None:
+    """Compare, and in phase apply write what differs."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        module.exit_json(**run(module))
+    except (Refused, _engine.EngineError) as error:
+        module.fail_json(msg=f"stack {module.params['name']}: {error}")
+    except OSError as error:
+        where = error.filename or module.params["project_dir"]
+        module.fail_json(msg=f"stack {module.params['name']}: {where}: {error.strerror}")
+
+
+def argument_spec() -> dict[str, Any]:
+    """The module's options; see DOCUMENTATION."""
+    place = {
+        "path": {"type": "str", "required": True},
+        "mode": {"type": "str", "required": True},
+        "owner": {"type": "str", "required": True},
+        "group": {"type": "str", "required": True},
+        "services": {"type": "list", "elements": "str", "required": True},
+    }
+    file = place | {
+        "create_only": {"type": "bool", "required": True},
+        "sensitive": {"type": "bool", "required": True},
+        "generate": {"type": "int"},
+    }
+    return {
+        "phase": {"type": "str", "choices": ["apply", "settle"], "required": True},
+        "name": {"type": "str", "required": True},
+        "project_dir": {"type": "path", "required": True},
+        "state_dir": {"type": "path", "required": True},
+        "nonce": {"type": "str", "required": True},
+        "wait": {"type": "str", "choices": ["healthy", "running", "none"], "required": True},
+        "files": {"type": "list", "elements": "dict", "required": True, "options": file},
+        "directories": {"type": "list", "elements": "dict", "required": True, "options": place},
+        "contents": {"type": "dict", "required": True},
+        # An option of its own: a secret of several lines inside a list is logged escaped, where no_log misses it.
+        "secret_contents": {"type": "dict", "required": True, "no_log": True},
+        "services": {"type": "dict", "required": True},
+        "bind_sources": {"type": "list", "elements": "str", "required": True},
+        "external_networks": {"type": "list", "elements": "str", "required": True},
+    }
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """The module's result."""
+    params = module.params
+    for entry in params["files"] + params["directories"]:
+        entry["uid"], entry["gid"] = _ids(entry)
+    stack = _stack.resolve(params)
+    recorded, unreadable = _recorded(module)
+    engine = _engine.observe()
+    reasons = (
+        _drift.file_reasons(stack.record)
+        + _stack.stale_reasons(stack, recorded.get(stack.name))
+        + _drift.engine_reasons(stack.name, stack.record, engine)
+    )
+    if params["phase"] == "settle":
+        return _settle(module, stack, recorded, reasons, engine)
+
+    if recorded.get(stack.name) != stack.record and not reasons:
+        text = unreadable or "the stack is right but not recorded in the manifest"
+        reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
+    recreate = _stack.services_to_recreate(params, reasons)
+    needed = bool(recreate) or any(reason.remedy in ("up", "recreate") for reason in reasons)
+    result = {
+        "changed": bool(reasons),
+        "reasons": [reason.text for reason in reasons],
+        "diff": _stack.diff(stack, reasons) if module._diff else [],
+        "compose": {"needed": needed, "recreate": recreate},
+    }
+    if reasons:
+        _refuse_what_must_not_be_touched(module, stack, reasons)
+    if reasons and not module.check_mode:
+        _refuse_missing_networks(params["external_networks"], engine)
+        _bring_images(module, reasons)
+        _write(stack, params, reasons)
+    if not needed:
+        if reasons and not module.check_mode:
+            _manifest.save(params["state_dir"], recorded | {stack.name: stack.record})
+        result["containers"] = _containers(stack, engine)
+    return result
+
+
+def _ids(entry: dict[str, Any]) -> tuple[int, int]:
+    """Numeric owner and group of a file."""
+    try:
+        owner, group = entry["owner"], entry["group"]
+        return (
+            int(owner) if owner.isdecimal() else pwd.getpwnam(owner).pw_uid,
+            int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid,
+        )
+    except KeyError as error:
+        raise Refused(f"{entry['path']}: {error.args[0]}; expected a user and a group of this guest") from error
+
+
+def _recorded(module: AnsibleModule) -> tuple[dict[str, Any], str]:
+    """All stacks of the manifest, and what is wrong with it: a broken one is made anew, since it is only a record."""
+    try:
+        return _manifest.load(module.params["state_dir"]), ""
+    except _manifest.ManifestError as error:
+        module.warn(f"{error}; made anew")
+        return {}, str(error)
+
+
+def _settle(module, stack, recorded, reasons, engine) -> dict[str, Any]:
+    if reasons:
+        raise Refused("not right after Compose ran: " + "; ".join(reason.text for reason in reasons))
+    if not module.check_mode:
+        _manifest.save(module.params["state_dir"], recorded | {stack.name: stack.record})
+    return {"changed": False, "containers": _containers(stack, engine)}
+
+
+def _containers(stack: _stack.Stack, engine: _engine.Engine) -> dict[str, dict[str, str]]:
+    found = {container.service: container for container in engine.containers if container.project == stack.name}
+    return {
+        service: {
+            "name": found[service].name,
+            "id": found[service].id[:12],
+            "state": found[service].state,
+            "health": found[service].health,
+            "image": want["image"],
+        }
+        for service, want in stack.record["services"].items()
+        if service in found
+    }
+
+
+def _refuse_what_must_not_be_touched(module, stack, reasons) -> None:
+    """All that can be known before a file is written; in check mode too, so that it does not promise too much."""
+    for source in module.params["bind_sources"]:
+        if not os.path.exists(source):
+            raise Refused(
+                f"{source} does not exist and a service mounts it; create it or take it out of the configuration"
+            )
+    for reason in reasons:
+        if reason.remedy == "none":
+            raise Refused(f"{reason.text}; rename or remove that container, then run again")
+        path = os.path.join(stack.record["project_dir"], reason.subject)
+        if reason.kind == "file_kind" and os.path.isdir(path) and os.listdir(path):
+            raise Refused(f"{path} is a folder with files in it where a file belongs; move it away")
+        if reason.kind == "directory_kind":
+            raise Refused(f"{path} is not a folder; move it away")
+    if any(reason.subject == _stack.COMPOSE_FILE for reason in reasons):
+        _validate(module, stack)
+
+
+def _validate(module: AnsibleModule, stack: _stack.Stack) -> None:
+    """Have Compose read the new file before it takes the old one's place."""
+    folder = tempfile.mkdtemp(prefix="felhom-base-infra-")
+    try:
+        path = os.path.join(folder, _stack.COMPOSE_FILE)
+        with open(path, "wb") as stream:
+            stream.write(stack.files[_stack.COMPOSE_FILE].data)
+        command = ["docker", "compose", "--project-directory", stack.record["project_dir"], "-f", path, "config", "-q"]
+        code, _out, err = module.run_command(command)
+    finally:
+        shutil.rmtree(folder)
+    if code:
+        raise Refused(f"Compose does not accept the new {_stack.COMPOSE_FILE}: {_last_line(err)}; nothing was changed")
+
+
+def _refuse_missing_networks(wanted: list[str], engine: _engine.Engine) -> None:
+    """Not a check mode question: there the task that makes the network has not made it either."""
+    for network in wanted:
+        if network not in engine.networks:
+            raise Refused(f"network {network} does not exist; the docker_network role makes it")
+
+
+def _bring_images(module: AnsibleModule, reasons: list[_drift.Reason]) -> None:
+    """Have every pinned image on the guest before anything is stopped for it."""
+    services = module.params["services"]
+    for pin in sorted({services[reason.subject]["image"] for reason in reasons if reason.kind == "image_absent"}):
+        code, _out, err = module.run_command(["docker", "pull", "--quiet", pin])
+        if code:
+            raise Refused(
+                f"image {pin} is not on the guest and can't be pulled: {_last_line(err)}; nothing was changed"
+            )
+        # Pulled by digest an image has no tag, and a plain 'docker image prune' takes it for a dangling one.
+        repository_digest = _image.repo_digest(pin)
+        module.run_command(["docker", "tag", repository_digest, pin.partition("@")[0]], check_rc=True)
+
+
+def _write(stack: _stack.Stack, params: dict[str, Any], reasons: list[_drift.Reason]) -> None:
+    """Bring the disk to what the stack should be. The Compose file comes last: it refers to all others."""
+    root = stack.record["project_dir"]
+    wrong = {}
+    for reason in reasons:
+        if reason.remedy == "write":
+            wrong.setdefault(reason.subject, set()).add(reason.kind)
+    os.makedirs(root, mode=0o755, exist_ok=True)
+    for path, want in stack.record["directories"].items():
+        if path in wrong:
+            _files.make_directory(os.path.join(root, path), want["mode"], want["uid"], want["gid"])
+    for path in sorted(stack.files, key=lambda path: path == _stack.COMPOSE_FILE):
+        if path in wrong:
+            _write_file(os.path.join(root, path), stack.files[path], wrong[path])
+    for path, kinds in wrong.items():
+        if "file_stale" in kinds:
+            _files.remove_if_there(os.path.join(root, path))
+
+
+def _write_file(path: str, file: _stack.File, kinds: set[str]) -> None:
+    if kinds <= {"file_mode", "file_owner"}:
+        _files.set_attributes(path, file.mode, file.uid, file.gid)
+        return
+    if "file_kind" in kinds and os.path.isdir(path):
+        # Docker makes an empty folder of a mounted file that was missing when a container started.
+        os.rmdir(path)
+    _files.write_atomic(path, file.data, file.mode, file.uid, file.gid)
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no reason given"
+
+
+if __name__ == "__main__":
+    main()

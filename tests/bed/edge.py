@@ -1,0 +1,18 @@
+"""Plays Cloudflare's edge for the tunnel's stand-in: accepts connections and holds them."""
+
+import socketserver
+import sys
+
+
+class Hold(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        while self.request.recv(1024):
+            pass
+
+
+class Edge(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+Edge((sys.argv[1], 7844), Hold).serve_forever()

@@ -1,0 +1,57 @@
+"""What the bed needs of the machine it runs on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .process import run
+from .settings import fail, say
+
+# Program to Debian package.
+NEEDED = {
+    "mmdebstrap": "mmdebstrap",
+    "lxc-start": "lxc",
+    "newuidmap": "uidmap",
+    "docker-registry": "docker-registry",
+    "dnsmasq": "dnsmasq-base",
+    "openssl": "openssl",
+    "ssh-keygen": "openssh-client",
+    "curl": "curl",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "git": "git",
+}
+
+
+def prepare() -> None:
+    """Install what is missing, or say in one line why that can't be done."""
+    if os.geteuid() != 0:
+        fail("the test bed makes LXC guests and a bridge: run it as root")
+    missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
+    if not missing:
+        return
+    if not Path("/etc/debian_version").exists():
+        fail(f"the test bed needs a Debian or Ubuntu host, or these programs: {', '.join(NEEDED)}")
+    say(f"installing {', '.join(missing)}")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+    run("apt-get", "update", "-qq", env=environment)
+    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=environment)
+
+
+def debian_mirrors() -> tuple[str, str]:
+    """Addresses of the archive and of its security updates, as this machine's own apt uses them."""
+    if not Path("/var/lib/apt/lists").exists() or not _indexes():
+        run("apt-get", "update", "-qq")
+    indexes = _indexes()
+    archive = next((uri for uri, release in indexes if release.isalpha()), None)
+    security = next((uri for uri, release in indexes if release.endswith("-security")), None)
+    if not archive or not security:
+        fail("apt knows no Debian archive with security updates: see /etc/apt/sources.list.d")
+    return archive, security
+
+
+def _indexes() -> list[tuple[str, str]]:
+    text = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages")
+    return [tuple(line.rstrip().rstrip("/").rsplit(" ", 1)) for line in text.splitlines() if " " in line]

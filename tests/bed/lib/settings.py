@@ -1,0 +1,40 @@
+"""Where the bed keeps its things, and what it is called on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+BED = Path(__file__).resolve().parent.parent
+# Outside of the checkout: the bridge is the machine's anyway, LXC dislikes long paths and spaces, and what is cached
+# serves the next clone too.
+HOME = Path(os.environ.get("FELHOM_BED_HOME", "/var/lib/felhom-bed"))
+CACHE = HOME / "cache"
+GUESTS = HOME / "guests"
+RUN = HOME / "run"
+KEYS = HOME / "keys"
+PINS = RUN / "pins.json"
+
+BRIDGE = os.environ.get("FELHOM_BED_BRIDGE", "felhombr0")
+NETWORK = ipaddress.ip_network(os.environ.get("FELHOM_BED_NET", "172.30.0.0/24"))
+GATEWAY = str(NETWORK[1])
+REGISTRY = f"http://{GATEWAY}:5000"
+
+# The guest's root is this user of the host, as Proxmox maps an unprivileged guest.
+FIRST_ID = 100000
+
+_START = time.monotonic()
+
+
+def say(text: str) -> None:
+    """One line of progress, with the seconds since the command began."""
+    print(f"[{time.monotonic() - _START:4.0f} s] {text}", flush=True)
+
+
+def fail(text: str) -> NoReturn:
+    """End with one clear line."""
+    sys.exit(f"error: {text}")

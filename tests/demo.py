@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""The main job, once, for real, for a person to watch: `make demo`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BED = ROOT / "tests/bed/bed"
+CUSTOMER = ROOT / "tests/bed/customer"
+GUEST = "demo"
+SILENCE = 4.0  # seconds without a line after which one is printed, so that nobody thinks it hangs
+
+START = time.monotonic()
+
+
+def main() -> None:
+    step("The test bed: a root filesystem, a bridge, a registry with pinned images")
+    run(BED, "up")
+    step(f"A fresh guest '{GUEST}': an unprivileged LXC container with systemd and its own Docker engine")
+    run(BED, "guest", GUEST, "--fresh")
+    say_what_is_real()
+    step("The provisioner has put bootstrap.json there and started the controller")
+    run(CUSTOMER, "provision", GUEST)
+    step("playbooks/site.yml on a guest that has no configuration yet")
+    converge()
+    step("The controller fetches the customer's configuration and writes controller.yaml")
+    run(CUSTOMER, "configure", GUEST)
+    step("playbooks/site.yml on the configured guest")
+    converge()
+    step("What the customer's browser sees")
+    show_answers()
+    print(
+        f"""
+Done in {time.monotonic() - START:.0f} s. The guest goes on running. Look around:
+  tests/bed/bed shell {GUEST}                      a shell in the guest; try 'docker ps'
+  tests/bed/bed logs {GUEST}                       its journal and its containers' logs
+  .venv/bin/ansible-playbook playbooks/health.yml  its health
+  .venv/bin/ansible-playbook playbooks/site.yml    converge it again; break something first
+Clean up:
+  make demo-clean"""
+    )
+
+
+def step(title: str) -> None:
+    print(f"\n=== {time.monotonic() - START:3.0f} s  {title}", flush=True)
+
+
+def run(*command: object) -> None:
+    """Run a command and show what it prints, and that it still runs when it prints nothing."""
+    process = subprocess.Popen(
+        [str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    last = [time.monotonic()]
+
+    def heartbeat() -> None:
+        while process.poll() is None:
+            time.sleep(0.5)
+            if time.monotonic() - last[0] > SILENCE:
+                last[0] = time.monotonic()
+                print(f"    ... {time.monotonic() - START:.0f} s", flush=True)
+
+    threading.Thread(target=heartbeat, daemon=True).start()
+    assert process.stdout
+    for line in process.stdout:
+        last[0] = time.monotonic()
+        print(f"    {line}", end="", flush=True)
+    if process.wait():
+        sys.exit(f"error: {Path(str(command[0])).name} ended with status {process.returncode}; see above")
+
+
+def converge() -> None:
+    run("ansible-playbook", "playbooks/site.yml", "--extra-vars", f"base_infra_hosts={GUEST}")
+
+
+def inventory() -> dict:
+    return json.loads(subprocess.run([BED, "inventory", "--list"], check=True, capture_output=True).stdout)
+
+
+def say_what_is_real() -> None:
+    stand_ins = [name for name in inventory()["guests"]["vars"] if name.endswith("_image")]
+    if "base_traefik_image" in stand_ins:
+        print(
+            "    No Docker Hub here: Traefik is the real binary in an image made here; cloudflared, FileBrowser, the\n"
+            "    socket proxy and the controller are stand-ins that take and refuse what the real ones do."
+        )
+    else:
+        print("    Docker Hub is in reach: the real pinned images. Only the controller is a stand-in.")
+
+
+def show_answers() -> None:
+    """Ask as a browser would, and end with an error where the answer is not what a customer needs."""
+    address = inventory()["_meta"]["hostvars"][GUEST]["ansible_host"]
+    domain = json.loads(subprocess.run([CUSTOMER, "show"], check=True, capture_output=True).stdout)["customer"][
+        "domain"
+    ]
+    asked = {
+        f"https://files.{domain}/": "200",
+        f"https://unknown.{domain}/": "404",
+        f"http://files.{domain}/some/path?query=kept": f"301 https://files.{domain}/some/path?query=kept",
+    }
+    wrong = []
+    for url, expected in asked.items():
+        host, port = url.split("/")[2], "443" if url.startswith("https") else "80"
+        answer = subprocess.run(
+            ["curl", "--silent", "--insecure", "--max-time", "10", "--noproxy", "*", "--output", os.devnull]
+            + ["--resolve", f"{host}:{port}:{address}", "--write-out", "%{http_code} %{redirect_url}", url],
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        print(f"    {url:<60} {answer}")
+        if answer != expected:
+            wrong.append(f"{url} answered {answer}, expected {expected}")
+    if wrong:
+        sys.exit("error: " + "; ".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
