@@ -18,18 +18,18 @@ BED = ROOT / "tests/bed/bed"
 class Run:
     """A finished ansible-playbook: status, output, and the guest's line of the recap."""
 
-    def __init__(self, playbook: str, *options: str) -> None:
+    def __init__(self, playbook: str, *options: str, **settings: str) -> None:
         command = [
             "ansible-playbook",
             "-i",
             "inventories/demo",
-            f"playbooks/{playbook}",
+            str(ROOT / "playbooks" / playbook),
             "-e",
             f"base_infra_hosts={GUEST}",
         ]
         # As an operator would run it: molecule's own settings, such as colours, stay out.
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_"))}
-        environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")} | settings
         done = subprocess.run(
             [*command, *options],
             cwd=ROOT,
@@ -51,6 +51,38 @@ class Run:
 def play():
     """Run a playbook against the scenario's guest: play("site.yml", "--check")."""
     return Run
+
+
+class Guest:
+    """The scenario's guest, for what most tests look at."""
+
+    def __init__(self, host) -> None:
+        self.run = host.check_output
+        self.host = host
+
+    def ids(self) -> dict[str, str]:
+        """Container names and ids, also of stopped ones."""
+        lines = self.run("docker ps --all --no-trunc --format '{{.Names}} {{.ID}}'").splitlines()
+        return dict(line.split() for line in lines)
+
+    def disk(self) -> str:
+        """Digests of all that was written."""
+        return self.run("find /opt/docker -type f ! -path '*/data/*' | sort | xargs sha256sum")
+
+    def changed_since(self, before: dict[str, str]) -> set[str]:
+        """Containers that are others, or gone, since."""
+        now = self.ids()
+        return {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+
+    def ledger(self) -> list[dict]:
+        """The ledger's lines, oldest first."""
+        return [json.loads(line) for line in self.run("cat /var/lib/felhom-base-infra/ledger.jsonl").splitlines()]
+
+
+@pytest.fixture
+def guest(host) -> Guest:
+    """The scenario's guest."""
+    return Guest(host)
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import posixpath
 import re
 import secrets
-import time
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.felhom.base_infra.plugins.module_utils import _compose, _stack
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import FACT, Clock, ComposeActionBase
 
 _PLACE = {
     "path": {"type": "str", "required": True},
@@ -29,6 +29,7 @@ _FILE = _PLACE | {
     "generate": {"type": "int"},
     "create_only": {"type": "bool", "default": False},
     "sensitive": {"type": "bool", "default": False},
+    "top_level_keys": {"type": "list", "elements": "str"},
 }
 _SOURCES = ["template", "content", "generate"]
 ARGUMENT_SPEC = {
@@ -49,6 +50,9 @@ ARGUMENT_SPEC = {
         "default": [],
         "options": _PLACE | {"mode": {"type": "str", "default": "0755"}},
     },
+    "state": {"type": "str", "choices": ["present", "absent", "rendered"], "default": "present"},
+    "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "default": "adopt"},
+    "settle": {"type": "bool", "default": True},
     "wait": {"type": "str", "choices": ["healthy", "running", "none"], "default": "healthy"},
     "wait_timeout": {"type": "int", "default": 120},
     "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
@@ -58,12 +62,8 @@ _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*"
 _MODE = re.compile(r"0[0-7]{3}")
 
 
-class ActionModule(ActionBase):
+class ActionModule(ComposeActionBase):
     """One module execution on the guest when the stack is right; three or more when it has to be made right."""
-
-    _requires_connection = True
-    _supports_check_mode = True
-    _supports_diff = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
@@ -71,25 +71,43 @@ class ActionModule(ActionBase):
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
         _check_places(args)
 
-        clock = _Clock()
+        clock = Clock()
         shipped = self._render(args, task_vars)
         clock.lap("render")
-        compared = self._run_target("apply", shipped, task_vars)
+        result.update(self._run_target(shipped, task_vars))
         clock.lap("compare")
-        result.update(compared, timings=clock.laps)
-        compose = result.pop("compose", {})
-        if result.get("failed") or self._task.check_mode or not compose["needed"]:
+        result["timings"] = clock.laps
+        compose = result.pop("compose", {"needed": False})
+        if result.get("failed"):
             return result
+        if compose["needed"] and not self._task.check_mode:
+            self._apply(args, compose["recreate"], clock, result, task_vars)
+        elif result["changed"] and not self._task.check_mode and args["state"] == "present":
+            # Files that no container reads at its start: nothing to wait for.
+            self._settle_one(args, {}, clock, result, task_vars)
+        self._tell(args["name"], result, task_vars)
+        return result
 
-        applied = self._compose_up(args, compose["recreate"], task_vars)
+    def _apply(self, args, recreate, clock, result, task_vars) -> None:
+        """Bring the project up, and see it through unless that is left to compose_settle."""
+        wrong = self.compose_up(args["name"], args["project_dir"], recreate, task_vars)
         clock.lap("compose")
-        if applied.get("failed"):
-            return result | {"failed": True, "msg": f"stack {args['name']}: {applied.get('msg', 'Compose failed')}"}
-        settled = self._run_target("settle", shipped, task_vars)
+        if wrong or args["settle"]:
+            self._settle_one(args, {args["name"]: wrong} if wrong else {}, clock, result, task_vars)
+        else:
+            result["pending"] = True
+
+    def _settle_one(self, args, lost, clock, result, task_vars) -> None:
+        settled = self.settle([args["name"]], lost, args["state_dir"], task_vars)
         clock.lap("settle")
         if settled.get("failed"):
-            return result | {"failed": True, "msg": settled["msg"]}
-        return result | {"containers": settled["containers"], "timings": clock.laps}
+            result.update(failed=True, msg=settled["msg"])
+        result.update(settled.get("stacks", {}).get(args["name"], {}))
+
+    def _tell(self, name: str, result: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Leave a word for the actions that follow in this run."""
+        told = {key: result[key] for key in ("changed", "pending", "recreated", "timings") if key in result}
+        result["ansible_facts"] = {FACT: self.known_stacks(task_vars) | {name: told}}
 
     def _render(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The parameters of the module that runs on the guest."""
@@ -111,9 +129,9 @@ class ActionModule(ActionBase):
             "project_dir": args["project_dir"],
             "state_dir": args["state_dir"],
             "nonce": nonce,
-            "wait": args["wait"],
+            **{key: args[key] for key in ("state", "wait", "wait_timeout", "foreign")},
             "files": [
-                {key: value for key, value in entry.items() if key not in ("template", "content")}
+                {key: value for key, value in entry.items() if key not in ("template", "content", "top_level_keys")}
                 | {"create_only": entry["create_only"] or bool(entry["generate"])}
                 for entry in args["files"]
             ]
@@ -136,9 +154,17 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from None
 
     def _render_file(self, entry: dict[str, Any], generated: dict[str, str], task_vars: dict[str, Any]) -> str:
-        if entry["template"] is not None:
-            return self._template(entry["template"], generated, task_vars)
-        return entry["content"]
+        if entry["template"] is None:
+            return entry["content"]
+        text = self._template(entry["template"], generated, task_vars)
+        if entry["top_level_keys"] is not None:
+            unknown = sorted(set(yaml.safe_load(text) or {}) - set(entry["top_level_keys"]))
+            if unknown:
+                raise AnsibleActionFail(
+                    f"stack {self._task.args['name']}: {entry['path']}: found the unknown key {unknown[0]!r} at the "
+                    f"top; expected {', '.join(entry['top_level_keys'])}"
+                )
+        return text
 
     def _template(self, name: str, generated: dict[str, str], task_vars: dict[str, Any]) -> str:
         """A template's text. The lookup is Ansible's public way to it: search path, trust, header, all as in a role."""
@@ -149,51 +175,13 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             raise AnsibleActionFail(f"stack {self._task.args['name']}: template {name}: {error.message}") from error
 
-    def _run_target(self, phase: str, shipped: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _run_target(self, shipped: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         # A module logs its parameters to the guest's journal: whole files every few minutes, which the manifest and
         # the diff already tell better.
         quiet = task_vars | {"ansible_no_target_syslog": True}
         return self._execute_module(
-            module_name="felhom.base_infra.compose_stack_target",
-            module_args={"phase": phase} | shipped,
-            task_vars=quiet,
+            module_name="felhom.base_infra.compose_stack_target", module_args=shipped, task_vars=quiet
         )
-
-    def _compose_up(self, args: dict[str, Any], recreate: list[str], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Have Compose bring the project up; first, alone, the services that it would leave as they are."""
-        options = {
-            "project_src": args["project_dir"],
-            "project_name": args["name"],
-            "files": [_stack.COMPOSE_FILE],
-            # The images were proved present by digest; nothing is asked of a registry any more.
-            "pull": "never",
-        }
-        if recreate:
-            done = self._compose(
-                options | {"services": recreate, "recreate": "always", "dependencies": False}, task_vars
-            )
-            if done.get("failed"):
-                return done
-        waiting = {"wait": True, "wait_timeout": args["wait_timeout"]} if args["wait"] == "healthy" else {}
-        return self._compose(options | {"remove_orphans": True} | waiting, task_vars)
-
-    def _compose(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        return self._execute_module(
-            module_name="community.docker.docker_compose_v2", module_args=options, task_vars=task_vars
-        )
-
-
-class _Clock:
-    """Seconds by part of a run."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        now = time.monotonic()
-        self.laps[name] = round(now - self._last, 2)
-        self._last = now
 
 
 def _check_places(args: dict[str, Any]) -> None:

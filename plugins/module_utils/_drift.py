@@ -30,8 +30,8 @@ DIGEST_LABEL = "felhom.base_infra.digest"
 Reason = namedtuple("Reason", "kind subject text remedy")
 Reason.__doc__ = """One difference: kind is a stable word, subject a path or service, text a line for people.
 
-remedy says what mends it: "write" (files), "up" (compose sees it), "recreate" (compose does not see it), "none"
-(somebody has to decide).
+remedy says what mends it: "write" (files), "up" (compose sees it), "recreate" (compose does not see it),
+"displace" (somebody else's container has to be moved out of the way first).
 """
 
 
@@ -85,7 +85,7 @@ def engine_reasons(stack: str, record: dict, engine) -> list[Reason]:
             squatter = by_name[want["container"]]
             owner = f"compose project {squatter.project}" if squatter.project else "no compose project"
             text = f"container name {want['container']} is taken by {squatter.id[:12]} of {owner}"
-            reasons.append(Reason("container_foreign", service, text, "none"))
+            reasons.append(Reason("container_foreign", service, text, "displace"))
         else:
             reasons.append(Reason("container_missing", service, f"container {want['container']} is missing", "up"))
     for container in mine:

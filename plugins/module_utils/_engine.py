@@ -37,6 +37,34 @@ def get(path: str, socket_path: str = SOCKET, timeout: float = TIMEOUT) -> objec
 
     Raises EngineError where there is no engine, no answer in time, or an answer that is no success.
     """
+    status, body = _get(path, socket_path, timeout)
+    try:
+        decoded = json.loads(body)
+    except ValueError as error:
+        raise EngineError(f"{socket_path}: the answer to {path} is not JSON") from error
+    if status != "200":
+        reason = decoded.get("message") if isinstance(decoded, dict) else None
+        raise EngineError(f"{socket_path}: {path} was refused: {reason or status}")
+    return decoded
+
+
+def log_lines(container_id: str, number: int, socket_path: str = SOCKET) -> list[str]:
+    """The last lines of a container's log, both streams. Raises EngineError."""
+    path = f"/containers/{container_id}/logs?stdout=1&stderr=1&tail={number}"
+    status, body = _get(path, socket_path, TIMEOUT)
+    if status != "200":
+        raise EngineError(f"{socket_path}: {path} was refused: {status}")
+    text = b""
+    # Frames of a stream's number, three bytes of nothing, a length and the text; no container of ours has a terminal.
+    while len(body) >= 8:
+        length = int.from_bytes(body[4:8], "big")
+        text += body[8 : 8 + length]
+        body = body[8 + length :]
+    return [line for line in text.decode(errors="replace").splitlines() if line.strip()]
+
+
+def _get(path: str, socket_path: str, timeout: float) -> tuple[str, bytes]:
+    """Status and body of an answer."""
     # HTTP/1.0: the engine then answers without chunks and closes the connection at the end.
     request = f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode()
     answer = bytearray()
@@ -55,15 +83,8 @@ def get(path: str, socket_path: str = SOCKET, timeout: float = TIMEOUT) -> objec
             "see 'systemctl status docker'"
         ) from error
     head, _blank, body = bytes(answer).partition(b"\r\n\r\n")
-    status = head.split(b" ", 2)[1:2]
-    try:
-        decoded = json.loads(body)
-    except ValueError as error:
-        raise EngineError(f"{socket_path}: the answer to {path} is not JSON") from error
-    if status != [b"200"]:
-        reason = decoded.get("message") if isinstance(decoded, dict) else None
-        raise EngineError(f"{socket_path}: {path} was refused: {reason or status}")
-    return decoded
+    words = head.split(b" ", 2)
+    return (words[1].decode(errors="replace") if len(words) > 1 else "no status"), body
 
 
 def observe(socket_path: str = SOCKET) -> Engine:

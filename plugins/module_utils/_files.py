@@ -10,6 +10,8 @@ import stat
 from collections import namedtuple
 from contextlib import suppress
 
+from ansible_collections.felhom.base_infra.plugins.module_utils import _steps
+
 try:  # the C-level hash: importing hashlib costs the gate more than all its hashing
     from _sha2 import sha256
 except ImportError:  # Python before 3.12
@@ -48,23 +50,48 @@ def read_state(path: str, with_content: bool = True) -> FileState:
     return FileState(kind, content, f"{stat.S_IMODE(status.st_mode):04o}", status.st_uid, status.st_gid)
 
 
-def write_atomic(path: str, data: bytes, mode: str, uid: int, gid: int) -> None:
-    """Put data at path in one step, on disk before it is visible, with owner and mode from the start."""
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}{TEMPORARY}")
-    remove_if_there(temporary)  # left by a run that was killed
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
+class Staging:
+    """Several files put in their places together: all are on the disk, beside their places, before the first one moves.
+
+    Used as a context. Whatever goes wrong while files are added, a full disk for instance, leaves everything as it was.
+    """
+
+    def __init__(self) -> None:
+        self._staged: list[tuple[str, str]] = []
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def add(self, path: str, data: bytes, mode: str, uid: int, gid: int) -> None:
+        """Write a file beside its place, with owner and mode from the start."""
+        temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}{TEMPORARY}")
+        remove_if_there(temporary)  # left by a run that was killed
+        self._staged.append((temporary, path))
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, int(mode, 8))
             stream.write(data)
             stream.flush()
             os.fsync(descriptor)
-        os.rename(temporary, path)
-    except BaseException:
-        remove_if_there(temporary)
-        raise
-    _sync_directory(os.path.dirname(path))
+        _steps.reached(f"{os.path.basename(path)}: staged")
+
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
+        if kind is not None:
+            for temporary, _path in self._staged:
+                remove_if_there(temporary)
+            return
+        for temporary, path in self._staged:
+            os.rename(temporary, path)
+            _steps.reached(f"{os.path.basename(path)}: renamed")
+        for folder in {os.path.dirname(path) for _temporary, path in self._staged}:
+            _sync_directory(folder)
+
+
+def write_atomic(path: str, data: bytes, mode: str, uid: int, gid: int) -> None:
+    """Put data at path in one step, on disk before it is visible, with owner and mode from the start."""
+    with Staging() as staging:
+        staging.add(path, data, mode, uid, gid)
 
 
 def make_directory(path: str, mode: str, uid: int, gid: int) -> None:

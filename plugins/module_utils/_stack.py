@@ -15,7 +15,7 @@ import secrets
 from typing import Any, NamedTuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import Reason
-from ansible_collections.felhom.base_infra.plugins.module_utils._files import digest, read_state
+from ansible_collections.felhom.base_infra.plugins.module_utils._files import TEMPORARY, digest, read_state
 
 COMPOSE_FILE = "docker-compose.yml"
 
@@ -150,6 +150,35 @@ def stale_reasons(stack: Stack, recorded: dict[str, Any] | None) -> list[Reason]
         and not was["create_only"]
         and read_state(os.path.join(recorded["project_dir"], path), with_content=False).kind == "file"
     ]
+
+
+def leftover_reasons(stack: Stack) -> list[Reason]:
+    """Files that a killed run left beside the places they were meant for."""
+    root = stack.record["project_dir"]
+    reasons = []
+    for folder in sorted({os.path.dirname(path) for path in stack.files}):
+        try:
+            names = sorted(os.listdir(os.path.join(root, folder)))
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # said by its own reason
+        reasons += [
+            Reason("leftover", path, f"{path} was left by a run that did not end", "write")
+            for path in (os.path.join(folder, name) for name in names if name.endswith(TEMPORARY))
+        ]
+    return reasons
+
+
+def generation(stack: Stack, params: dict[str, Any], well_before: list[str], ids: dict[str, str]) -> dict[str, Any]:
+    """The stack as a generation (see _generations). What is made once and kept has no generations."""
+    return {
+        "record": stack.record,
+        "contents": {path: file.data.decode() for path, file in stack.files.items() if not file.create_only},
+        "secret_files": [path for path, file in stack.files.items() if file.sensitive],
+        "wait_timeout": params["wait_timeout"],
+        "well_before": well_before,
+        "ids_before": ids,
+        "displaced": [],
+    }
 
 
 def services_to_recreate(params: dict[str, Any], reasons: list[Reason]) -> list[str]:

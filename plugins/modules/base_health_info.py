@@ -15,7 +15,8 @@ author:
 description:
   - Checks the protected containers, their pinned images, the shared network, the files of every applied stack, and that
     the proxy answers for a name. Everything in one module execution.
-  - Changes nothing on the guest but its own report in O(status_file), which is what the guest's other programs read.
+  - Changes nothing on the guest but its own report in O(status_file), which is what the guest's other programs read,
+    and the guest's ledger.
 requirements:
   - Docker Engine on the guest
 attributes:
@@ -67,6 +68,12 @@ options:
     description: Where the manifest of what was applied lies.
     type: path
     default: /var/lib/felhom-base-infra
+  run:
+    description:
+      - What the run that asks did, for a line in the guest's ledger. C(kind), C(trigger), C(commit), C(error),
+        C(inputs), C(stacks). Without it no line is written. It must hold no secret.
+    type: dict
+    default: {}
   status_file:
     description: Where to write the report, as JSON.
     type: path
@@ -107,7 +114,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _health, _manifest
+from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _health, _ledger, _manifest
 
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
@@ -120,6 +127,8 @@ def main() -> None:
     if not module.check_mode:
         try:
             write_status(module.params["status_file"], report)
+            if module.params["run"]:
+                write_ledger(module.params, report["verdict"])
         except OSError as error:
             module.fail_json(msg=f"{error.filename}: {error.strerror}")
     module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report)
@@ -137,6 +146,7 @@ def argument_spec() -> dict[str, Any]:
         "proxy_https_port": {"type": "int", "default": 443},
         "patience": {"type": "int", "default": 20},
         "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+        "run": {"type": "dict", "default": {}},
         "status_file": {"type": "path", "default": "/var/lib/felhom-base-infra/status.json"},
     }
 
@@ -213,8 +223,21 @@ def ask(connection: HTTPConnection, host: str, path: str) -> tuple[int | str, st
 def write_status(path: str, report: dict[str, Any]) -> None:
     """The report as a file. Others than root may read it: it holds no secret."""
     _files.make_directory(os.path.dirname(path), "0755", 0, 0)
-    stamped = {"version": 1, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | report
+    stamped = {"version": 1, "time": now()} | report
     _files.write_atomic(path, (json.dumps(stamped, indent=1) + "\n").encode(), "0644", 0, 0)
+
+
+def write_ledger(params: dict[str, Any], verdict: str) -> None:
+    """A line about the run."""
+    run = params["run"]
+    _ledger.append(
+        params["state_dir"], {"time": now(), "result": _ledger.outcome(run, verdict), "verdict": verdict} | run
+    )
+
+
+def now() -> str:
+    """The time as it is written everywhere."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 if __name__ == "__main__":

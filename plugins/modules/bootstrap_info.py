@@ -87,6 +87,10 @@ problems:
   type: list
   elements: str
   returned: always
+input_digests:
+  description: For each file that could be read the SHA-256 of its text.
+  type: dict
+  returned: always
 waiting_for:
   description: What is missing, in one line, while the state is V(waiting).
   type: str
@@ -96,13 +100,14 @@ waiting_for:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _documents
+from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _documents, _files
 
 
 def main() -> None:
     """Read, resolve, return."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    module.exit_json(changed=False, **read_guest(module.params)._asdict())
+    guest, digests = read_guest(module.params)
+    module.exit_json(changed=False, input_digests=digests, **guest._asdict())
 
 
 def argument_spec() -> dict[str, Any]:
@@ -120,14 +125,18 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def read_guest(params: dict[str, Any]) -> _bootstrap.Guest:
-    """Everything that the files and the inventory say."""
+def read_guest(params: dict[str, Any]) -> tuple[_bootstrap.Guest, dict[str, str]]:
+    """Everything that the files and the inventory say, and the digests of the files that could be read."""
     problems: list[str] = []
+    digests: dict[str, str] = {}
 
     def read(path: str, parse: Any) -> dict[str, Any] | None:
         try:
             text = _documents.read_text(path)
-            return None if text is None else parse(path, text)
+            if text is None:
+                return None
+            digests[path] = _files.digest(text.encode())
+            return parse(path, text)
         except _documents.DocumentError as error:
             problems.append(str(error))
             return None
@@ -138,13 +147,14 @@ def read_guest(params: dict[str, Any]) -> _bootstrap.Guest:
     controller = read(controller_file, _documents.parse_yaml)
     compose = read(compose_file, _documents.parse_yaml)
     mounted = _bootstrap.mounted_storage(compose_file, compose or {}, problems)
-    return _bootstrap.resolve(
+    guest = _bootstrap.resolve(
         (bootstrap_file, bootstrap),
         (controller_file, controller),
         (compose_file, mounted),
         params["overrides"],
         problems,
     )
+    return guest, digests
 
 
 if __name__ == "__main__":

@@ -38,6 +38,15 @@ options:
     description: The Compose project's name.
     type: str
     required: true
+  state:
+    description:
+      - V(present) brings the project up.
+      - V(absent) takes its containers, its own networks and the files it wrote away. Data, certificates and what else
+        is made once and kept stay.
+      - V(rendered) writes the files to O(project_dir) and asks no engine. Owners are set only by root.
+    type: str
+    choices: [present, absent, rendered]
+    default: present
   project_dir:
     description: The project's folder on the guest, made when missing.
     type: path
@@ -65,6 +74,12 @@ options:
           - Template of the file. The variable C(compose_stack_generated) maps the path of each generated file to its
             content, to be used as a whole YAML or JSON value and without quotes.
         type: str
+      top_level_keys:
+        description:
+          - The keys that may stand at the top of the file, which is YAML. Another one is an error, for programs that
+            ignore a misspelt one.
+        type: list
+        elements: str
       content:
         description: The content, for a file that a program fills itself. Use O(files[].template) for secrets.
         type: str
@@ -132,8 +147,24 @@ options:
     type: str
     choices: [healthy, running, none]
     default: healthy
+  settle:
+    description:
+      - Wait for the stack here, and go back to its last good generation when it does not become well.
+      - With V(false) that is left to M(felhom.base_infra.compose_settle), which waits once for all stacks of a run and
+        decides for all together.
+    type: bool
+    default: true
+  foreign:
+    description:
+      - What to do when a container that is not the project's has the name of one of its containers.
+      - V(adopt) takes its place when it runs the pinned image and belongs to no project, and fails otherwise.
+        V(replace) takes its place in any case. V(fail) never does.
+      - Such a container is stopped and renamed, never removed, and comes back when the stack does not become well.
+    type: str
+    choices: [adopt, fail, replace]
+    default: adopt
   wait_timeout:
-    description: Seconds to wait for O(wait=healthy).
+    description: Seconds to wait for O(wait=healthy). A stack that is not well by then goes back.
     type: int
     default: 120
   state_dir:

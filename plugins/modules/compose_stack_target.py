@@ -16,7 +16,7 @@ description:
   - Private to this collection, use M(felhom.base_infra.compose_stack) instead.
   - Compares a rendered stack with the files on disk and with what the Docker engine runs, all in one execution.
     When something differs, it proves that every pinned image is on the guest (or pulls it), has Compose check the new
-    file, and writes what differs. It never starts or stops a container.
+    file, and writes what differs. It starts no container.
 requirements:
   - Docker Engine with Compose v2 on the guest
 attributes:
@@ -27,12 +27,10 @@ attributes:
     support: full
     description: Secret content is shown as the beginning of its SHA-256.
 options:
-  phase:
-    description:
-      - V(apply) compares and writes; V(settle) checks that the containers are as they should be after Compose ran, and
-        records the stack in the manifest.
+  state:
+    description: See M(felhom.base_infra.compose_stack).
     type: str
-    choices: [apply, settle]
+    choices: [present, absent, rendered]
     required: true
   name:
     description: The Compose project's name.
@@ -54,6 +52,15 @@ options:
     description: See M(felhom.base_infra.compose_stack).
     type: str
     choices: [healthy, running, none]
+    required: true
+  wait_timeout:
+    description: See M(felhom.base_infra.compose_stack).
+    type: int
+    required: true
+  foreign:
+    description: See M(felhom.base_infra.compose_stack).
+    type: str
+    choices: [adopt, fail, replace]
     required: true
   files:
     description: The stack's files without their content.
@@ -136,9 +143,12 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _drift,
     _engine,
     _files,
+    _generations,
     _image,
     _manifest,
+    _settle,
     _stack,
+    _steps,
 )
 
 
@@ -147,15 +157,16 @@ class Refused(Exception):
 
 
 def main() -> None:
-    """Compare, and in phase apply write what differs."""
+    """Compare, and write what differs."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    states = {"present": present, "absent": absent, "rendered": rendered}
     try:
-        module.exit_json(**run(module))
+        module.exit_json(**states[module.params["state"]](module))
     except (Refused, _engine.EngineError) as error:
         module.fail_json(msg=f"stack {module.params['name']}: {error}")
     except OSError as error:
         where = error.filename or module.params["project_dir"]
-        module.fail_json(msg=f"stack {module.params['name']}: {where}: {error.strerror}")
+        module.fail_json(msg=f"stack {module.params['name']}: {where}: {error.strerror}; nothing was changed")
 
 
 def argument_spec() -> dict[str, Any]:
@@ -173,12 +184,14 @@ def argument_spec() -> dict[str, Any]:
         "generate": {"type": "int"},
     }
     return {
-        "phase": {"type": "str", "choices": ["apply", "settle"], "required": True},
+        "state": {"type": "str", "choices": ["present", "absent", "rendered"], "required": True},
         "name": {"type": "str", "required": True},
         "project_dir": {"type": "path", "required": True},
         "state_dir": {"type": "path", "required": True},
         "nonce": {"type": "str", "required": True},
         "wait": {"type": "str", "choices": ["healthy", "running", "none"], "required": True},
+        "wait_timeout": {"type": "int", "required": True},
+        "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "required": True},
         "files": {"type": "list", "elements": "dict", "required": True, "options": file},
         "directories": {"type": "list", "elements": "dict", "required": True, "options": place},
         "contents": {"type": "dict", "required": True},
@@ -190,56 +203,118 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """The module's result."""
+def present(module: AnsibleModule) -> dict[str, Any]:
+    """Compare with disk and engine; write what differs and say whether Compose has to run."""
     params = module.params
-    for entry in params["files"] + params["directories"]:
-        entry["uid"], entry["gid"] = _ids(entry)
+    _resolve_owners(params)
     stack = _stack.resolve(params)
     recorded, unreadable = _recorded(module)
     engine = _engine.observe()
     reasons = (
         _drift.file_reasons(stack.record)
+        + _stack.leftover_reasons(stack)
         + _stack.stale_reasons(stack, recorded.get(stack.name))
         + _drift.engine_reasons(stack.name, stack.record, engine)
     )
-    if params["phase"] == "settle":
-        return _settle(module, stack, recorded, reasons, engine)
-
     if recorded.get(stack.name) != stack.record and not reasons:
         text = unreadable or "the stack is right but not recorded in the manifest"
         reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
     recreate = _stack.services_to_recreate(params, reasons)
-    needed = bool(recreate) or any(reason.remedy in ("up", "recreate") for reason in reasons)
     result = {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
         "diff": _stack.diff(stack, reasons) if module._diff else [],
-        "compose": {"needed": needed, "recreate": recreate},
+        "compose": {
+            "needed": bool(recreate) or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons),
+            "recreate": recreate,
+        },
     }
-    if reasons:
-        _refuse_what_must_not_be_touched(module, stack, reasons)
-    if reasons and not module.check_mode:
-        _refuse_missing_networks(params["external_networks"], engine)
-        _bring_images(module, reasons)
-        _write(stack, params, reasons)
-    if not needed:
-        if reasons and not module.check_mode:
-            _manifest.save(params["state_dir"], recorded | {stack.name: stack.record})
-        result["containers"] = _containers(stack, engine)
+    if not reasons:
+        return result | {"containers": _settle.containers(stack.name, stack.record, engine)}
+    foreign = [reason for reason in reasons if reason.kind == "container_foreign"]
+    _refuse_what_must_not_be_touched(module, stack, reasons, foreign, engine)
+    if module.check_mode:
+        return result
+    _refuse_missing_networks(params["external_networks"], engine)
+    _bring_images(module, reasons)
+    ids = {container.service: container.id for container in engine.containers if container.project == stack.name}
+    generation = _stack.generation(stack, params, _settle.well_services(recorded, engine), ids)
+    _generations.save(params["state_dir"], stack.name, _generations.NEXT, generation)
+    _steps.reached(f"{stack.name}: journal written")
+    _write(stack, reasons)
+    _steps.reached(f"{stack.name}: files written")
+    if foreign:
+        generation["displaced"] = [_displace(module, stack, reason) for reason in foreign]
+        _generations.save(params["state_dir"], stack.name, _generations.NEXT, generation)
+        result["displaced"] = generation["displaced"]
     return result
 
 
-def _ids(entry: dict[str, Any]) -> tuple[int, int]:
-    """Numeric owner and group of a file."""
-    try:
+def rendered(module: AnsibleModule) -> dict[str, Any]:
+    """Write the files, and ask no engine. Owners are kept where they can be set."""
+    _resolve_owners(module.params)
+    stack = _stack.resolve(module.params)
+    reasons = _drift.file_reasons(stack.record) + _stack.leftover_reasons(stack)
+    if reasons and not module.check_mode:
+        _write(stack, reasons)
+    return {
+        "changed": bool(reasons),
+        "reasons": [reason.text for reason in reasons],
+        "diff": _stack.diff(stack, reasons) if module._diff else [],
+        "compose": {"needed": False, "recreate": []},
+    }
+
+
+def absent(module: AnsibleModule) -> dict[str, Any]:
+    """Take the project down and remove the files that were written. Data, certificates and passwords stay."""
+    params = module.params
+    recorded, _unreadable = _recorded(module)
+    record = recorded.get(params["name"])
+    engine = _engine.observe()
+    reasons = [
+        f"container {container.name} exists" for container in engine.containers if container.project == params["name"]
+    ]
+    files = {path: was for path, was in (record["files"] if record else {}).items() if not was["create_only"]}
+    there = [path for path in files if os.path.lexists(os.path.join(record["project_dir"], path))]
+    reasons += [f"{path} exists" for path in there]
+    if record and not reasons:
+        reasons.append("the stack is recorded in the manifest")
+    if reasons and not module.check_mode:
+        # Needs no compose file, which may be gone already.
+        command = ["docker", "compose", "--project-name", params["name"], "down", "--remove-orphans"]
+        code, _out, err = module.run_command(command)
+        if code:
+            raise Refused(f"Compose could not take it down: {_last_line(err)}")
+        for path in there:
+            _files.remove_if_there(os.path.join(record["project_dir"], path))
+        _generations.forget(params["state_dir"], params["name"])
+    header = f"stack {params['name']}"
+    diff = {
+        "before_header": header,
+        "after_header": header,
+        "before": "".join(f"{line}\n" for line in reasons),
+        "after": "",
+    }
+    return {
+        "changed": bool(reasons),
+        "reasons": reasons,
+        "diff": [diff] if module._diff and reasons else [],
+        "compose": {"needed": False, "recreate": []},
+    }
+
+
+def _resolve_owners(params: dict[str, Any]) -> None:
+    """Numeric owner and group of every file and folder. Who is not root can't give files away and keeps them."""
+    for entry in params["files"] + params["directories"]:
+        if os.geteuid() != 0 and params["state"] == "rendered":
+            entry["uid"], entry["gid"] = os.geteuid(), os.getegid()
+            continue
         owner, group = entry["owner"], entry["group"]
-        return (
-            int(owner) if owner.isdecimal() else pwd.getpwnam(owner).pw_uid,
-            int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid,
-        )
-    except KeyError as error:
-        raise Refused(f"{entry['path']}: {error.args[0]}; expected a user and a group of this guest") from error
+        try:
+            entry["uid"] = int(owner) if owner.isdecimal() else pwd.getpwnam(owner).pw_uid
+            entry["gid"] = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+        except KeyError as error:
+            raise Refused(f"{entry['path']}: {error.args[0]}; expected a user and a group of this guest") from error
 
 
 def _recorded(module: AnsibleModule) -> tuple[dict[str, Any], str]:
@@ -251,39 +326,16 @@ def _recorded(module: AnsibleModule) -> tuple[dict[str, Any], str]:
         return {}, str(error)
 
 
-def _settle(module, stack, recorded, reasons, engine) -> dict[str, Any]:
-    if reasons:
-        raise Refused("not right after Compose ran: " + "; ".join(reason.text for reason in reasons))
-    if not module.check_mode:
-        _manifest.save(module.params["state_dir"], recorded | {stack.name: stack.record})
-    return {"changed": False, "containers": _containers(stack, engine)}
-
-
-def _containers(stack: _stack.Stack, engine: _engine.Engine) -> dict[str, dict[str, str]]:
-    found = {container.service: container for container in engine.containers if container.project == stack.name}
-    return {
-        service: {
-            "name": found[service].name,
-            "id": found[service].id[:12],
-            "state": found[service].state,
-            "health": found[service].health,
-            "image": want["image"],
-        }
-        for service, want in stack.record["services"].items()
-        if service in found
-    }
-
-
-def _refuse_what_must_not_be_touched(module, stack, reasons) -> None:
+def _refuse_what_must_not_be_touched(module, stack, reasons, foreign, engine) -> None:
     """All that can be known before a file is written; in check mode too, so that it does not promise too much."""
     for source in module.params["bind_sources"]:
         if not os.path.exists(source):
             raise Refused(
                 f"{source} does not exist and a service mounts it; create it or take it out of the configuration"
             )
+    for reason in foreign:
+        _refuse_foreign(module.params["foreign"], stack, reason, engine)
     for reason in reasons:
-        if reason.remedy == "none":
-            raise Refused(f"{reason.text}; rename or remove that container, then run again")
         path = os.path.join(stack.record["project_dir"], reason.subject)
         if reason.kind == "file_kind" and os.path.isdir(path) and os.listdir(path):
             raise Refused(f"{path} is a folder with files in it where a file belongs; move it away")
@@ -291,6 +343,29 @@ def _refuse_what_must_not_be_touched(module, stack, reasons) -> None:
             raise Refused(f"{path} is not a folder; move it away")
     if any(reason.subject == _stack.COMPOSE_FILE for reason in reasons):
         _validate(module, stack)
+
+
+def _refuse_foreign(policy: str, stack: _stack.Stack, reason: _drift.Reason, engine: _engine.Engine) -> None:
+    """A container that somebody else made under a name of the stack's is moved out of the way only as agreed."""
+    want = stack.record["services"][reason.subject]
+    squatter = next(container for container in engine.containers if container.name == want["container"])
+    ours = squatter.image_id == engine.images.get(_image.repo_digest(want["image"])) and not squatter.project
+    if policy == "replace" or (policy == "adopt" and ours):
+        return
+    raise Refused(f"{reason.text}; rename or remove that container, or set foreign to replace")
+
+
+def _displace(module: AnsibleModule, stack: _stack.Stack, reason: _drift.Reason) -> dict[str, str]:
+    """Move a foreign container out of the way: stopped and renamed, nothing of it lost."""
+    name = stack.record["services"][reason.subject]["container"]
+    inspect = ["docker", "inspect", "--format", "{{.Id}} {{.HostConfig.RestartPolicy.Name}} {{.State.Running}}", name]
+    _code, out, _err = module.run_command(inspect, check_rc=True)
+    identity, restart, running = out.split()
+    aside = f"{name}-displaced-{identity[:8]}"
+    module.run_command(["docker", "update", "--restart", "no", identity], check_rc=True)
+    module.run_command(["docker", "stop", identity], check_rc=True)
+    module.run_command(["docker", "rename", identity, aside], check_rc=True)
+    return {"id": identity, "name": name, "aside": aside, "restart": restart, "running": running}
 
 
 def _validate(module: AnsibleModule, stack: _stack.Stack) -> None:
@@ -329,10 +404,10 @@ def _bring_images(module: AnsibleModule, reasons: list[_drift.Reason]) -> None:
         module.run_command(["docker", "tag", repository_digest, pin.partition("@")[0]], check_rc=True)
 
 
-def _write(stack: _stack.Stack, params: dict[str, Any], reasons: list[_drift.Reason]) -> None:
-    """Bring the disk to what the stack should be. The Compose file comes last: it refers to all others."""
+def _write(stack: _stack.Stack, reasons: list[_drift.Reason]) -> None:
+    """Bring the disk to what the stack should be: every new content is on the disk before the first one is moved."""
     root = stack.record["project_dir"]
-    wrong = {}
+    wrong: dict[str, set[str]] = {}
     for reason in reasons:
         if reason.remedy == "write":
             wrong.setdefault(reason.subject, set()).add(reason.kind)
@@ -340,22 +415,23 @@ def _write(stack: _stack.Stack, params: dict[str, Any], reasons: list[_drift.Rea
     for path, want in stack.record["directories"].items():
         if path in wrong:
             _files.make_directory(os.path.join(root, path), want["mode"], want["uid"], want["gid"])
-    for path in sorted(stack.files, key=lambda path: path == _stack.COMPOSE_FILE):
-        if path in wrong:
-            _write_file(os.path.join(root, path), stack.files[path], wrong[path])
+    attributes = {path for path, kinds in wrong.items() if path in stack.files and kinds <= {"file_mode", "file_owner"}}
+    with _files.Staging() as staging:
+        # The Compose file comes last: it refers to all others.
+        for path in sorted(
+            wrong.keys() & stack.files.keys() - attributes, key=lambda path: path == _stack.COMPOSE_FILE
+        ):
+            file, full = stack.files[path], os.path.join(root, path)
+            if "file_kind" in wrong[path] and os.path.isdir(full):
+                # Docker makes an empty folder of a mounted file that was missing when a container started.
+                os.rmdir(full)
+            staging.add(full, file.data, file.mode, file.uid, file.gid)
+    for path in attributes:
+        file = stack.files[path]
+        _files.set_attributes(os.path.join(root, path), file.mode, file.uid, file.gid)
     for path, kinds in wrong.items():
-        if "file_stale" in kinds:
+        if kinds & {"file_stale", "leftover"}:
             _files.remove_if_there(os.path.join(root, path))
-
-
-def _write_file(path: str, file: _stack.File, kinds: set[str]) -> None:
-    if kinds <= {"file_mode", "file_owner"}:
-        _files.set_attributes(path, file.mode, file.uid, file.gid)
-        return
-    if "file_kind" in kinds and os.path.isdir(path):
-        # Docker makes an empty folder of a mounted file that was missing when a container started.
-        os.rmdir(path)
-    _files.write_atomic(path, file.data, file.mode, file.uid, file.gid)
 
 
 def _last_line(text: str) -> str:

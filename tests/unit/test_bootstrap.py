@@ -247,8 +247,8 @@ def test_the_module_reads_all_files_and_reports_what_it_can_not_read(tmp_path, n
         "filebrowser_compose_file": str(files["compose"]),
         "overrides": {},
     }
-    assert bootstrap_info.read_guest(params).state == "configured"
+    assert bootstrap_info.read_guest(params)[0].state == "configured"
     files[name].write_bytes(content)
-    guest = bootstrap_info.read_guest(params)
+    guest, _digests = bootstrap_info.read_guest(params)
     assert guest.state == "invalid"
     assert any(words in problem for problem in guest.problems), guest.problems

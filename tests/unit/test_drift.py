@@ -55,10 +55,10 @@ def test_the_disk(applied, tmp_path, break_it, expected):
         ({"labels": {}}, [("container_config", "traefik", "up")]),
         ({"networks": {"traefik-public": "old"}}, [("network_lost", "traefik", "recreate")]),
         ({"networks": {}}, [("network_lost", "traefik", "recreate")]),
-        ({"project": "", "service": ""}, [("container_foreign", "traefik", "none")]),
-        ({"project": "other"}, [("container_foreign", "traefik", "none")]),
+        ({"project": "", "service": ""}, [("container_foreign", "traefik", "displace")]),
+        ({"project": "other"}, [("container_foreign", "traefik", "displace")]),
         ({"name": "other", "project": "", "service": ""}, [("container_missing", "traefik", "up")]),
-        ({"service": "old"}, [("container_foreign", "traefik", "none"), ("container_orphan", "old", "up")]),
+        ({"service": "old"}, [("container_foreign", "traefik", "displace"), ("container_orphan", "old", "up")]),
     ],
 )
 def test_the_container(applied, changes, expected):

@@ -15,16 +15,6 @@ def inspect(host, *names):
     return json.loads(host.check_output("docker inspect " + " ".join(names)))
 
 
-def container_ids(host):
-    return host.check_output("docker ps --all --no-trunc --format '{{.Names}} {{.ID}}' | sort")
-
-
-def disk(host):
-    return host.check_output(
-        "find /opt/docker /var/lib/felhom-base-infra -type f ! -name status.json | sort | xargs sha256sum"
-    )
-
-
 @pytest.mark.parametrize("name", PROTECTED)
 def test_a_protected_container_runs_and_is_healthy(host, name):
     state = inspect(host, name)[0]["State"]
@@ -103,22 +93,22 @@ def test_the_status_on_the_guest_says_ok(host):
     assert {f"container.{name}" for name in PROTECTED} <= {check["id"] for check in status["checks"]}
 
 
-def test_check_mode_is_clean_and_touches_nothing(host, play):
-    before = container_ids(host), disk(host)
+def test_check_mode_is_clean_and_touches_nothing(host, guest, play):
+    before = guest.ids(), guest.disk()
     run = play("site.yml", "--check", "--diff")
     assert (run.status, run.changed) == (0, 0), run.output
-    assert (container_ids(host), disk(host)) == before
+    assert (guest.ids(), guest.disk()) == before
 
 
-def test_health_says_ok_and_changes_nothing(host, play):
-    before = container_ids(host), disk(host)
+def test_health_says_ok_and_changes_nothing(host, guest, play):
+    before = guest.ids(), guest.disk()
     run = play("health.yml")
     assert (run.status, run.changed) == (0, 0), run.output
     assert "default: ok" in run.output
-    assert (container_ids(host), disk(host)) == before
+    assert (guest.ids(), guest.disk()) == before
 
 
-def test_what_was_broken_is_mended_and_no_secret_is_seen_on_the_way(host, play, customer):
+def test_what_was_broken_is_mended_and_no_secret_is_seen_on_the_way(host, guest, play, customer):
     """Files and a container are gone; the converge says what differs and shows no secret anywhere."""
     host.check_output(
         "docker rm --force cloudflared; rm -r /opt/docker/cloudflared/secrets /opt/docker/traefik/secrets"
@@ -167,8 +157,8 @@ def test_what_was_broken_is_mended_and_no_secret_is_seen_on_the_way(host, play, 
         ("sed 's/domain: .*/domain: not-a-domain/' FILE.good > FILE", "customer.domain"),
     ],
 )
-def test_a_bad_controller_file_changes_nothing_and_is_named(host, play, customer, break_it, message):
-    before = container_ids(host), disk(host)
+def test_a_bad_controller_file_changes_nothing_and_is_named(host, guest, play, customer, break_it, message):
+    before = guest.ids(), guest.disk()
     host.check_output(f"cp -p {CONTROLLER_FILE} {CONTROLLER_FILE}.good")
     try:
         host.check_output(break_it.replace("FILE", CONTROLLER_FILE))
@@ -179,10 +169,10 @@ def test_a_bad_controller_file_changes_nothing_and_is_named(host, play, customer
     assert message in run.output
     assert "Traceback" not in run.output
     assert not any(secret in run.output for secret in customer["secrets"])
-    assert (container_ids(host), disk(host)) == before
+    assert (guest.ids(), guest.disk()) == before
 
 
-def test_a_guest_without_configuration_waits(host, play):
+def test_a_guest_without_configuration_waits(host, guest, play):
     host.check_output(f"mv {CONTROLLER_FILE} {CONTROLLER_FILE}.good")
     try:
         run = play("site.yml")

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Returns stacks to their previous generation. Options and results: plugins/modules/compose_rollback.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import ComposeActionBase
+
+ARGUMENT_SPEC = {
+    "stacks": {"type": "list", "elements": "str", "default": []},
+    "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+}
+
+
+class ActionModule(ComposeActionBase):
+    """Two module executions, and one of Compose for each stack."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
+        prepared = self._run_settle("rollback", args["stacks"], {}, args["state_dir"], task_vars)
+        if prepared.get("failed") or self._task.check_mode or not prepared["restore"]:
+            names = [project["name"] for project in prepared.get("restore", [])]
+            return result | prepared | {"stacks": {name: {"state": "would go back"} for name in names}}
+        lost = {}
+        for project in prepared["restore"]:
+            wrong = self.compose_up(project["name"], project["project_dir"], [], task_vars)
+            if wrong:
+                lost[project["name"]] = wrong
+        names = [project["name"] for project in prepared["restore"]]
+        return result | self.settle(names, lost, args["state_dir"], task_vars)

@@ -1,0 +1,31 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sees a set of stacks through. Options and results: plugins/modules/compose_settle.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import FACT, ComposeActionBase
+
+ARGUMENT_SPEC = {"state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"}}
+
+
+class ActionModule(ComposeActionBase):
+    """No module execution when no stack of this run is unsettled, else one when all become well."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
+        told = self.known_stacks(task_vars)
+        pending = [stack for stack, entry in told.items() if entry.get("pending")]
+        if not pending:
+            return result | {"changed": False, "stacks": {}}
+        result.update(self.settle(pending, {}, args["state_dir"], task_vars))
+        settled = {
+            stack: told[stack] | {"pending": False, "recreated": entry["recreated"], "state": entry["state"]}
+            for stack, entry in result.get("stacks", {}).items()
+        }
+        return result | {"ansible_facts": {FACT: told | settled}}

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for stacks together, and what a set's health says of them. Private to this collection.
+
+The functions are pure but for wait(), which looks at the engine until it knows.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible_collections.felhom.base_infra.plugins.module_utils import _drift, _engine
+
+_POLL = 0.3  # seconds between two looks
+# Seconds for which something must be wrong before it counts: a container that has just been started may look exited for
+# a moment, and one that waits for a neighbour may restart once.
+_PATIENCE = 5.0
+
+
+def wait(generations: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Wait until every stack is well or lost. Returns what is wrong with the lost ones, by stack."""
+    start = time.monotonic()
+    waiting = dict(generations)
+    wrong_since: dict[str, float] = {}
+    lost: dict[str, str] = {}
+    while waiting:
+        engine = _engine.observe()
+        now = time.monotonic()
+        for stack, generation in list(waiting.items()):
+            wrong = _drift.engine_reasons(stack, generation["record"], engine)
+            starting = starting_services(stack, generation["record"], engine)
+            late = now - start > generation.get("wait_timeout", 120)
+            if not wrong and not starting:
+                del waiting[stack]
+            elif wrong and (late or now - wrong_since.setdefault(stack, now) > _PATIENCE):
+                lost[stack] = "; ".join(reason.text for reason in wrong)
+                del waiting[stack]
+            elif not wrong:
+                wrong_since.pop(stack, None)
+                if late:
+                    lost[stack] = f"not healthy after {now - start:.0f} s: {', '.join(starting)}"
+                    del waiting[stack]
+        if waiting:
+            time.sleep(_POLL)
+    return lost
+
+
+def starting_services(stack: str, record: dict[str, Any], engine: _engine.Engine) -> list[str]:
+    """Services whose first health check has not passed yet, where that is to be waited for."""
+    if record["wait"] != "healthy":
+        return []
+    return sorted(
+        container.service
+        for container in engine.containers
+        if container.project == stack and container.service in record["services"] and container.health == "starting"
+    )
+
+
+def well_services(stacks: dict[str, dict[str, Any]], engine: _engine.Engine) -> list[str]:
+    """Services of recorded stacks that are well, as STACK/SERVICE: what a change must not make worse."""
+    return sorted(
+        f"{container.project}/{container.service}"
+        for container in engine.containers
+        if container.project in stacks
+        and container.service in stacks[container.project]["services"]
+        and container.state == "running"
+        # The health of some is the world outside, which no change of ours makes better or worse.
+        and (container.health in ("healthy", "") or stacks[container.project]["wait"] == "none")
+    )
+
+
+def containers(stack: str, record: dict[str, Any], engine: _engine.Engine) -> dict[str, dict[str, str]]:
+    """A stack's containers by service, for a result."""
+    found = {container.service: container for container in engine.containers if container.project == stack}
+    return {
+        service: {
+            "name": found[service].name,
+            "id": found[service].id[:12],
+            "state": found[service].state,
+            "health": found[service].health,
+            "image": want["image"],
+        }
+        for service, want in record["services"].items()
+        if service in found
+    }

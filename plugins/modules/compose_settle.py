@@ -1,0 +1,63 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: compose_settle
+short_description: Wait for a set of Compose projects together, and decide together whether they stay
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Waits, once for all, for the stacks that M(felhom.base_infra.compose_stack) brought up in this run with
+    C(settle=false).
+  - When all are well, they become the good generation.
+  - A stack that is not well goes back to its last good generation. The others stay on the new one if, after that, every
+    service that was well before the run is well again. Otherwise all go back.
+  - Fails when a stack was not well, naming what went wrong first and what state each stack is in now.
+  - Without such a stack it does nothing and costs no module execution.
+attributes:
+  check_mode:
+    support: full
+    description: In check mode no stack is ever unsettled.
+  diff_mode:
+    support: none
+    description: The changes were shown by the tasks that made them.
+options:
+  state_dir:
+    description: Where manifest and generations lie on the guest.
+    type: path
+    default: /var/lib/felhom-base-infra
+"""
+
+EXAMPLES = r"""
+- name: Converge two stacks as one change
+  block:
+    - name: Bring the proxy up
+      ansible.builtin.include_role:
+        name: felhom.base_infra.base_traefik
+      vars:
+        base_traefik_settle: false
+
+    - name: Bring the file browser up
+      ansible.builtin.include_role:
+        name: felhom.base_infra.base_filebrowser
+      vars:
+        base_filebrowser_settle: false
+  always:
+    - name: Wait for both
+      felhom.base_infra.compose_settle:
+"""
+
+RETURN = r"""
+stacks:
+  description:
+    - For each stack its C(state) (C(kept), C(back), C(no earlier generation), C(lost)), the services that were
+      C(recreated), and its C(containers).
+  type: dict
+  returned: always
+"""

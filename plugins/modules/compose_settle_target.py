@@ -1,0 +1,291 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: compose_settle_target
+short_description: The part of compose_settle and compose_rollback that runs on the guest
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Private to this collection, use M(felhom.base_infra.compose_settle) or M(felhom.base_infra.compose_rollback)
+    instead.
+  - Waits for stacks that were brought up, and makes them the good generation, or puts the files of the last good one
+    back. It starts no container but one that was moved out of the way.
+requirements:
+  - Docker Engine on the guest
+attributes:
+  check_mode:
+    support: full
+    description: Only the phase V(rollback) runs in check mode, and changes nothing then.
+  diff_mode:
+    support: none
+    description: The files' changes were shown when they were written.
+options:
+  phase:
+    description:
+      - V(wait) waits for what was applied; what is lost goes back.
+      - V(restored) waits for what went back, and decides about the others by the health of the whole set.
+      - V(final) waits for all that went back, and reports.
+      - V(rollback) makes the previous generation the one to apply.
+    type: str
+    choices: [wait, restored, final, rollback]
+    required: true
+  stacks:
+    description: The stacks in question.
+    type: list
+    elements: str
+    required: true
+  lost:
+    description: What is wrong already, by stack.
+    type: dict
+    default: {}
+  state_dir:
+    description: Where manifest and generations lie.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+# See M(felhom.base_infra.compose_settle).
+"""
+
+RETURN = r"""
+restore:
+  description: Stacks whose files were put back, with name and project_dir. Compose has to run for them.
+  type: list
+  elements: dict
+  returned: success
+lost:
+  description: What is wrong, by stack.
+  type: dict
+  returned: success
+stacks:
+  description: For each stack its containers, the services that were recreated, and whether it was kept or went back.
+  type: dict
+  returned: success
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.felhom.base_infra.plugins.module_utils import (
+    _drift,
+    _engine,
+    _generations,
+    _image,
+    _manifest,
+    _settle,
+)
+
+_LOG_LINES = 5
+_LOG_WIDTH = 300  # characters of a line that are shown
+
+
+def main() -> None:
+    """Run the phase."""
+    module = AnsibleModule(
+        argument_spec={
+            "phase": {"type": "str", "choices": ["wait", "restored", "final", "rollback"], "required": True},
+            "stacks": {"type": "list", "elements": "str", "required": True},
+            "lost": {"type": "dict", "default": {}},
+            "state_dir": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    phases = {"wait": wait, "restored": restored, "final": final, "rollback": rollback}
+    try:
+        module.exit_json(**phases[module.params["phase"]](module))
+    except _engine.EngineError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or module.params['state_dir']}: {error.strerror}")
+
+
+def wait(module: AnsibleModule) -> dict[str, Any]:
+    """Wait for all. Well: they are the good generation. Otherwise the lost ones go back first."""
+    state_dir, given = module.params["state_dir"], module.params["lost"]
+    pending = _pending(module)
+    lost = given | _settle.wait({stack: pending[stack] for stack in pending if stack not in given})
+    if not lost:
+        _generations.commit(state_dir, list(pending))
+        return {"changed": True, "restore": [], "lost": {}, "stacks": _report(pending, "kept")}
+    described = {stack: why + _last_words(pending[stack], stack) for stack, why in lost.items()}
+    return {"changed": True, "restore": _go_back(module, lost), "lost": described, "stacks": {}}
+
+
+def restored(module: AnsibleModule) -> dict[str, Any]:
+    """The lost ones are back on their last good generation: do the others stay on the new one?"""
+    state_dir, lost = module.params["state_dir"], module.params["lost"]
+    pending = _pending(module)
+    back = _good(state_dir, lost)
+    still_lost = _settle.wait(back)
+    others = {stack: generation for stack, generation in pending.items() if stack not in lost}
+    well_before = {service for generation in pending.values() for service in generation["well_before"]}
+    now = {stack: generation["record"] for stack, generation in (back | others).items()}
+    recorded = _manifest_or_nothing(state_dir)
+    worse = well_before - set(_settle.well_services(recorded | now, _engine.observe()))
+    if worse and others:
+        why = f"with them the whole is worse than before: {', '.join(sorted(worse))}"
+        return {
+            "changed": True,
+            "restore": _go_back(module, list(others)),
+            "lost": lost | {stack: why for stack in others},
+            "stacks": {},
+        }
+    _generations.commit(state_dir, list(others))
+    for stack in lost:
+        _generations.reject(state_dir, stack)
+    states = _report(others, "kept") | _report(back, "back") | _nowhere(lost, back)
+    for stack, why in still_lost.items():
+        states[stack] |= {"state": "lost", "why": why}
+    return {"changed": True, "restore": [], "lost": lost, "stacks": states}
+
+
+def final(module: AnsibleModule) -> dict[str, Any]:
+    """Everything went back."""
+    state_dir, lost = module.params["state_dir"], module.params["lost"]
+    back = _good(state_dir, lost)
+    still_lost = _settle.wait(back)
+    for stack in lost:
+        _generations.reject(state_dir, stack)
+    states = _report(back, "back") | _nowhere(lost, back)
+    for stack, why in still_lost.items():
+        states[stack] |= {"state": "lost", "why": why}
+    return {"changed": True, "restore": [], "lost": lost, "stacks": states}
+
+
+def rollback(module: AnsibleModule) -> dict[str, Any]:
+    """Make the previous generation the one to apply. All stacks that have one, where none is named."""
+    state_dir = module.params["state_dir"]
+    wanted = module.params["stacks"] or _generations.names(state_dir)
+    found = {stack: _generations.load(state_dir, stack, _generations.PREVIOUS) for stack in wanted}
+    missing = sorted(stack for stack in module.params["stacks"] if found[stack] is None)
+    if missing:
+        module.fail_json(
+            msg=f"no earlier generation of {', '.join(missing)} is kept on this guest; nothing was changed"
+        )
+    previous = {stack: generation for stack, generation in found.items() if generation is not None}
+    engine = _engine.observe()
+    for stack, generation in previous.items():
+        for service in generation["record"]["services"].values():
+            if _image.repo_digest(service["image"]) not in engine.images:
+                module.fail_json(
+                    msg=f"stack {stack}: image {service['image']} is not on the guest; nothing was changed"
+                )
+    restore = []
+    well = _settle.well_services(_manifest_or_nothing(state_dir), engine)
+    for stack, generation in previous.items():
+        if not module.check_mode:
+            ids = {container.service: container.id for container in engine.containers if container.project == stack}
+            _generations.save(
+                state_dir,
+                stack,
+                _generations.NEXT,
+                generation | {"well_before": well, "ids_before": ids, "displaced": []},
+            )
+            _generations.write_files(generation, _generations.load(state_dir, stack, _generations.GOOD))
+        restore.append({"name": stack, "project_dir": generation["record"]["project_dir"]})
+    return {"changed": bool(restore), "restore": restore, "lost": {}, "stacks": {}}
+
+
+def _pending(module: AnsibleModule) -> dict[str, dict[str, Any]]:
+    found = {
+        stack: _generations.load(module.params["state_dir"], stack, _generations.NEXT)
+        for stack in module.params["stacks"]
+    }
+    return {stack: generation for stack, generation in found.items() if generation is not None}
+
+
+def _good(state_dir: str, stacks: Any) -> dict[str, dict[str, Any]]:
+    found = {stack: _generations.load(state_dir, stack, _generations.GOOD) for stack in stacks}
+    return {stack: generation for stack, generation in found.items() if generation is not None}
+
+
+def _manifest_or_nothing(state_dir: str) -> dict[str, Any]:
+    try:
+        return _manifest.load(state_dir)
+    except _manifest.ManifestError:
+        return {}
+
+
+def _go_back(module: AnsibleModule, stacks: Any) -> list[dict[str, str]]:
+    """Put the last good files back. A stack that was never well has none, and stays for whoever looks into it."""
+    state_dir = module.params["state_dir"]
+    restore = []
+    for stack, generation in _good(state_dir, stacks).items():
+        _generations.write_files(generation, _generations.load(state_dir, stack, _generations.NEXT))
+        restore.append({"name": stack, "project_dir": generation["record"]["project_dir"]})
+    for stack in stacks:
+        applied = _generations.load(state_dir, stack, _generations.NEXT)
+        for moved in applied["displaced"] if applied else ():
+            _put_back(module, stack, moved)
+    return restore
+
+
+def _put_back(module: AnsibleModule, stack: str, moved: dict[str, str]) -> None:
+    """A container that was moved out of the way gets its name back and runs again."""
+    for container in _engine.observe().containers:
+        if container.project == stack and container.name == moved["name"]:
+            module.run_command(["docker", "rm", "--force", container.id], check_rc=True)
+    module.run_command(["docker", "rename", moved["id"], moved["name"]], check_rc=True)
+    module.run_command(["docker", "update", "--restart", moved["restart"], moved["id"]], check_rc=True)
+    if moved["running"] == "true":
+        module.run_command(["docker", "start", moved["id"]], check_rc=True)
+
+
+def _report(generations: dict[str, dict[str, Any]], state: str) -> dict[str, dict[str, Any]]:
+    engine = _engine.observe()
+    report = {}
+    for stack, generation in generations.items():
+        ids = {container.service: container.id for container in engine.containers if container.project == stack}
+        before = generation["ids_before"]
+        report[stack] = {
+            "state": state,
+            "recreated": sorted(service for service in ids if service in before and before[service] != ids[service]),
+            "containers": _settle.containers(stack, generation["record"], engine),
+        }
+    return report
+
+
+def _nowhere(lost: Any, back: Any) -> dict[str, dict[str, Any]]:
+    return {
+        stack: {"state": "no earlier generation", "recreated": [], "containers": {}}
+        for stack in lost
+        if stack not in back
+    }
+
+
+def _last_words(generation: dict[str, Any], stack: str) -> str:
+    """The last log lines of what is not well: its containers are gone once the stack went back."""
+    engine = _engine.observe()
+    reasons = _drift.engine_reasons(stack, generation["record"], engine)
+    wrong = {reason.subject for reason in reasons} | set(_settle.starting_services(stack, generation["record"], engine))
+    words = ""
+    for container in engine.containers:
+        if container.project == stack and container.service in wrong:
+            try:
+                lines = _engine.log_lines(container.id, _LOG_LINES)
+            except _engine.EngineError:
+                continue
+            shown = [_without_secrets(line, generation)[:_LOG_WIDTH] for line in lines]
+            words += f"; last lines of {container.name}: {' | '.join(shown)}" if shown else ""
+    return words
+
+
+def _without_secrets(line: str, generation: dict[str, Any]) -> str:
+    """A program may print what it could not read."""
+    for path in generation["secret_files"]:
+        for secret in generation["contents"].get(path, "").splitlines():
+            if len(secret.strip()) >= 8:
+                line = line.replace(secret.strip(), "(secret)")
+    return line
+
+
+if __name__ == "__main__":
+    main()
