@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import FACT, ComposeActionBase
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import STACK_FACT, ComposeActionBase
 
 ARGUMENT_SPEC = {"state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"}}
 
@@ -19,13 +19,16 @@ class ActionModule(ComposeActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
-        told = self.known_stacks(task_vars)
-        pending = [stack for stack, entry in told.items() if entry.get("pending")]
+        facts = task_vars.get("ansible_facts", {})
+        told = {key.removeprefix(STACK_FACT): word for key, word in facts.items() if key.startswith(STACK_FACT)}
+        pending = [stack for stack, word in told.items() if word.get("pending")]
         if not pending:
-            return result | {"changed": False, "stacks": {}}
-        result.update(self.settle(pending, {}, args["state_dir"], task_vars))
-        settled = {
-            stack: told[stack] | {"pending": False, "recreated": entry["recreated"], "state": entry["state"]}
-            for stack, entry in result.get("stacks", {}).items()
+            return result | {"changed": False, "stacks": told}
+        lost = {stack: told[stack]["lost"] for stack in pending if "lost" in told[stack]}
+        result.update(self.settle(pending, lost, args["state_dir"], task_vars))
+        seen = result.get("stacks", {})
+        settled = {stack: told[stack] | {"pending": False} | seen.get(stack, {}) for stack in pending}
+        return result | {
+            "stacks": told | settled,
+            "ansible_facts": {f"{STACK_FACT}{stack}": word for stack, word in settled.items()},
         }
-        return result | {"ansible_facts": {FACT: told | settled}}

@@ -14,7 +14,11 @@ import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.felhom.base_infra.plugins.module_utils import _compose, _stack
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import FACT, Clock, ComposeActionBase
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import (
+    STACK_FACT,
+    Clock,
+    ComposeActionBase,
+)
 
 _PLACE = {
     "path": {"type": "str", "required": True},
@@ -85,17 +89,21 @@ class ActionModule(ComposeActionBase):
         elif result["changed"] and not self._task.check_mode and args["state"] == "present":
             # Files that no container reads at its start: nothing to wait for.
             self._settle_one(args, {}, clock, result, task_vars)
-        self._tell(args["name"], result, task_vars)
-        return result
+        told = {key: result[key] for key in ("changed", "pending", "lost", "recreated", "timings") if key in result}
+        return result | {"ansible_facts": {f"{STACK_FACT}{args['name']}": told}}
 
     def _apply(self, args, recreate, clock, result, task_vars) -> None:
         """Bring the project up, and see it through unless that is left to compose_settle."""
         wrong = self.compose_up(args["name"], args["project_dir"], recreate, task_vars)
         clock.lap("compose")
-        if wrong or args["settle"]:
+        if args["settle"]:
             self._settle_one(args, {args["name"]: wrong} if wrong else {}, clock, result, task_vars)
-        else:
-            result["pending"] = True
+            return
+        result["pending"] = True
+        if wrong:
+            # No failure yet: whether it goes back alone is decided when all stacks of the run are known.
+            result["lost"] = wrong
+            result["warnings"] = [f"stack {args['name']}: {wrong}; compose_settle will take it back"]
 
     def _settle_one(self, args, lost, clock, result, task_vars) -> None:
         settled = self.settle([args["name"]], lost, args["state_dir"], task_vars)
@@ -103,11 +111,6 @@ class ActionModule(ComposeActionBase):
         if settled.get("failed"):
             result.update(failed=True, msg=settled["msg"])
         result.update(settled.get("stacks", {}).get(args["name"], {}))
-
-    def _tell(self, name: str, result: dict[str, Any], task_vars: dict[str, Any]) -> None:
-        """Leave a word for the actions that follow in this run."""
-        told = {key: result[key] for key in ("changed", "pending", "recreated", "timings") if key in result}
-        result["ansible_facts"] = {FACT: self.known_stacks(task_vars) | {name: told}}
 
     def _render(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The parameters of the module that runs on the guest."""

@@ -72,7 +72,10 @@ def parse(text: str, where: str, project: str, project_dir: str, nonce: str) -> 
             and (volume.get("bind") or {}).get("create_host_path") is False
         ]
         service["labels"] = _label_map(service.get("labels", {})) | {DIGEST_LABEL: digest_marker(nonce, name)}
-    body = _dump({"name": project} | document | {"services": services})
+    try:
+        body = _dump({"name": project} | document | {"services": services})
+    except UnicodeDecodeError as error:
+        raise ComposeError(f"{where}: found half of a Unicode surrogate pair in a text, expected both") from error
     external = {
         options.get("name") or key
         for key, options in (document.get("networks") or {}).items()
@@ -130,8 +133,10 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    # What to_json makes of an emoji is two halves to PyYAML, and to Go "found invalid Unicode character escape code".
+    whole = value.encode("utf-16", "surrogatepass").decode("utf-16")
     # Nothing of ours is meant for compose's own interpolation, so every $ is a literal one.
-    escaped = value.replace("$", "$$")
+    escaped = whole.replace("$", "$$")
     style = None if _WORD.fullmatch(value) else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", escaped, style=style)
 

@@ -24,6 +24,11 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import _files, _
 NEXT, GOOD, PREVIOUS, REJECTED = "next", "good", "previous", "rejected"
 
 
+def folder(state_dir: str, stack: str) -> str:
+    """Where a stack's generations lie."""
+    return os.path.join(state_dir, "generations", stack)
+
+
 def load(state_dir: str, stack: str, name: str) -> dict[str, Any] | None:
     """A generation, None where there is none, or none that can be read."""
     try:
@@ -36,10 +41,9 @@ def load(state_dir: str, stack: str, name: str) -> dict[str, Any] | None:
 
 def save(state_dir: str, stack: str, name: str, generation: dict[str, Any]) -> None:
     """Write a generation. It holds secrets, so only root may even see its folder."""
-    folder = os.path.dirname(_path(state_dir, stack, name))
     _files.make_directory(state_dir, "0755", 0, 0)
-    _files.make_directory(os.path.dirname(folder), "0700", 0, 0)
-    _files.make_directory(folder, "0700", 0, 0)
+    _files.make_directory(os.path.dirname(folder(state_dir, stack)), "0700", 0, 0)
+    _files.make_directory(folder(state_dir, stack), "0700", 0, 0)
     _files.write_atomic(_path(state_dir, stack, name), json.dumps(generation).encode(), "0600", 0, 0)
 
 
@@ -103,4 +107,4 @@ def _recorded(state_dir: str) -> dict[str, Any]:
 
 
 def _path(state_dir: str, stack: str, name: str) -> str:
-    return os.path.join(state_dir, "generations", stack, f"{name}.json")
+    return os.path.join(folder(state_dir, stack), f"{name}.json")

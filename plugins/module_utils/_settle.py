@@ -19,10 +19,16 @@ _POLL = 0.3  # seconds between two looks
 _PATIENCE = 5.0
 
 
-def wait(generations: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Wait until every stack is well or lost. Returns what is wrong with the lost ones, by stack."""
+def wait(generations: dict[str, dict[str, Any]], well_before: set[str]) -> dict[str, str]:
+    """Wait until every stack is well or lost. Returns what is wrong with the lost ones, by stack.
+
+    well_before is what well_services() said before the change.
+    """
     start = time.monotonic()
-    waiting = dict(generations)
+    waiting = {
+        stack: generation | {"record": _demanding(stack, generation["record"], well_before)}
+        for stack, generation in generations.items()
+    }
     wrong_since: dict[str, float] = {}
     lost: dict[str, str] = {}
     while waiting:
@@ -47,6 +53,16 @@ def wait(generations: dict[str, dict[str, Any]]) -> dict[str, str]:
     return lost
 
 
+def _demanding(stack: str, record: dict[str, Any], well_before: set[str]) -> dict[str, Any]:
+    """The record to wait for.
+
+    A stack whose health is the world outside is not waited for, unless it was well just before: then the world lets it
+    be well, and a change after which it is not is a bad one.
+    """
+    was_well = all(f"{stack}/{service}" in well_before for service in record["services"])
+    return record | {"wait": "healthy"} if record["wait"] == "none" and was_well else record
+
+
 def starting_services(stack: str, record: dict[str, Any], engine: _engine.Engine) -> list[str]:
     """Services whose first health check has not passed yet, where that is to be waited for."""
     if record["wait"] != "healthy":
@@ -66,8 +82,7 @@ def well_services(stacks: dict[str, dict[str, Any]], engine: _engine.Engine) -> 
         if container.project in stacks
         and container.service in stacks[container.project]["services"]
         and container.state == "running"
-        # The health of some is the world outside, which no change of ours makes better or worse.
-        and (container.health in ("healthy", "") or stacks[container.project]["wait"] == "none")
+        and container.health in ("healthy", "")
     )
 
 

@@ -14,6 +14,7 @@ import os
 import secrets
 from typing import Any, NamedTuple
 
+from ansible_collections.felhom.base_infra.plugins.module_utils import _generations
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import Reason
 from ansible_collections.felhom.base_infra.plugins.module_utils._files import TEMPORARY, digest, read_state
 
@@ -152,13 +153,15 @@ def stale_reasons(stack: Stack, recorded: dict[str, Any] | None) -> list[Reason]
     ]
 
 
-def leftover_reasons(stack: Stack) -> list[Reason]:
+def leftover_reasons(stack: Stack, state_dir: str) -> list[Reason]:
     """Files that a killed run left beside the places they were meant for."""
     root = stack.record["project_dir"]
+    folders = {os.path.join(root, os.path.dirname(path)) for path in stack.files}
+    folders |= {state_dir, _generations.folder(state_dir, stack.name)}
     reasons = []
-    for folder in sorted({os.path.dirname(path) for path in stack.files}):
+    for folder in sorted(folders):
         try:
-            names = sorted(os.listdir(os.path.join(root, folder)))
+            names = sorted(os.listdir(folder))
         except (FileNotFoundError, NotADirectoryError):
             continue  # said by its own reason
         reasons += [

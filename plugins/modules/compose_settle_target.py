@@ -109,9 +109,12 @@ def main() -> None:
 
 def wait(module: AnsibleModule) -> dict[str, Any]:
     """Wait for all. Well: they are the good generation. Otherwise the lost ones go back first."""
-    state_dir, given = module.params["state_dir"], module.params["lost"]
-    pending = _pending(module)
-    lost = given | _settle.wait({stack: pending[stack] for stack in pending if stack not in given})
+    state_dir, pending = module.params["state_dir"], _pending(module)
+    # A fact cache may remember a loss of an earlier run.
+    given = {stack: why for stack, why in module.params["lost"].items() if stack in pending}
+    lost = given | _settle.wait(
+        {stack: pending[stack] for stack in pending if stack not in given}, _well_before(pending)
+    )
     if not lost:
         _generations.commit(state_dir, list(pending))
         return {"changed": True, "restore": [], "lost": {}, "stacks": _report(pending, "kept")}
@@ -124,9 +127,9 @@ def restored(module: AnsibleModule) -> dict[str, Any]:
     state_dir, lost = module.params["state_dir"], module.params["lost"]
     pending = _pending(module)
     back = _good(state_dir, lost)
-    still_lost = _settle.wait(back)
+    well_before = _well_before(pending)
+    still_lost = _settle.wait(back, well_before)
     others = {stack: generation for stack, generation in pending.items() if stack not in lost}
-    well_before = {service for generation in pending.values() for service in generation["well_before"]}
     now = {stack: generation["record"] for stack, generation in (back | others).items()}
     recorded = _manifest_or_nothing(state_dir)
     worse = well_before - set(_settle.well_services(recorded | now, _engine.observe()))
@@ -151,7 +154,7 @@ def final(module: AnsibleModule) -> dict[str, Any]:
     """Everything went back."""
     state_dir, lost = module.params["state_dir"], module.params["lost"]
     back = _good(state_dir, lost)
-    still_lost = _settle.wait(back)
+    still_lost = _settle.wait(back, _well_before(_pending(module)))
     for stack in lost:
         _generations.reject(state_dir, stack)
     states = _report(back, "back") | _nowhere(lost, back)
@@ -200,6 +203,11 @@ def _pending(module: AnsibleModule) -> dict[str, dict[str, Any]]:
         for stack in module.params["stacks"]
     }
     return {stack: generation for stack, generation in found.items() if generation is not None}
+
+
+def _well_before(pending: dict[str, dict[str, Any]]) -> set[str]:
+    """What was well before the first of the stacks was touched, or became so since."""
+    return {service for generation in pending.values() for service in generation["well_before"]}
 
 
 def _good(state_dir: str, stacks: Any) -> dict[str, dict[str, Any]]:

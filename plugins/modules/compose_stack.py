@@ -143,7 +143,8 @@ options:
   wait:
     description:
       - What a service must reach. V(healthy) for services whose health does not depend on the outside world.
-      - With V(none) a service that is unhealthy or that the engine restarts again and again is left to itself.
+      - With V(none) a service that is unhealthy or that the engine restarts again and again is left to itself. Only a
+        change to a stack that was well just before is waited for, and goes back if it makes the stack ill.
     type: str
     choices: [healthy, running, none]
     default: healthy
@@ -151,7 +152,7 @@ options:
     description:
       - Wait for the stack here, and go back to its last good generation when it does not become well.
       - With V(false) that is left to M(felhom.base_infra.compose_settle), which waits once for all stacks of a run and
-        decides for all together.
+        decides for all together. Then what goes wrong after the files are written fails there, and not here.
     type: bool
     default: true
   foreign:

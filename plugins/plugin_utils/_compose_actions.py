@@ -11,9 +11,9 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.felhom.base_infra.plugins.module_utils import _stack
 
-# Under this name in ansible_facts the actions of one run tell each other which stacks they left unsettled, and gather
-# what the ledger is told at the end.
-FACT = "felhom_base_infra_stacks"
+# Each compose_stack leaves a word under this name and its stack's in ansible_facts: whether it is unsettled, and what the
+# ledger is told at the end. One fact for all would keep the last item of a loop only.
+STACK_FACT = "felhom_base_infra_stack_"
 
 
 class Clock:
@@ -35,10 +35,6 @@ class ComposeActionBase(ActionBase):
     _requires_connection = True
     _supports_check_mode = True
     _supports_diff = True
-
-    def known_stacks(self, task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """What the actions of this run said of their stacks so far."""
-        return task_vars.get("ansible_facts", {}).get(FACT, {})
 
     def compose_up(self, name: str, project_dir: str, recreate: list[str], task_vars: dict[str, Any]) -> str:
         """Have Compose bring a project up without waiting; first, alone, the services it would leave as they are.

@@ -130,6 +130,18 @@ def test_a_text_that_looks_like_something_else_is_quoted(value):
     assert line.split("KEY: ", 1)[1][0] in "\"'"
 
 
+def test_an_escaped_pair_is_one_character():
+    text = 'services: {a: {image: %s, environment: {KEY: "\\ud83d\\udcbe"}}}' % PIN
+    assert yaml.safe_load(parse(text).text)["services"]["a"]["environment"]["KEY"] == "\U0001f4be"
+    assert "ud83d" not in parse(text).text.lower()
+
+
+def test_half_a_character_is_refused():
+    text = 'services: {a: {image: %s, environment: {KEY: "\\ud83d"}}}' % PIN
+    with pytest.raises(_compose.ComposeError, match="half of a Unicode surrogate pair"):
+        parse(text)
+
+
 @given(st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text()))
 def test_every_value_survives_the_way_through_yaml_and_compose(environment):
     printable = {key: value for key, value in environment.items() if value.isprintable() or "\n" in value}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _drift, _stack
+from ansible_collections.felhom.base_infra.plugins.module_utils import _drift, _files, _generations, _stack
 from sample import NONCE
 
 
@@ -95,3 +96,17 @@ def test_a_service_is_recreated_when_its_mount_was_deleted_under_it(applied, shi
     gone = engine._replace(containers=[])
     reasons = _drift.file_reasons(stack.record) + _drift.engine_reasons("traefik", stack.record, gone)
     assert _stack.services_to_recreate(shipped, reasons) == []
+
+
+def test_what_a_killed_run_left_is_found_wherever_it_wrote(applied, shipped, tmp_path):
+    stack, _engine = applied
+    state = shipped["state_dir"]
+    assert _stack.leftover_reasons(stack, state) == []
+    left = [
+        f"{folder}/.name{_files.TEMPORARY}"
+        for folder in (tmp_path, tmp_path / "secrets", state, _generations.folder(state, stack.name))
+    ]
+    for path in left:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "w").close()
+    assert {reason.subject for reason in _stack.leftover_reasons(stack, state)} == set(left)

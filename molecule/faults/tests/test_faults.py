@@ -21,7 +21,7 @@ def heals(play):
     yield
     run = play("site.yml")
     assert run.status == 0, run.output
-    assert play("site.yml").changed == 0
+    assert run.changed == 0 or play("site.yml").changed == 0
 
 
 @pytest.fixture
@@ -124,18 +124,29 @@ def test_a_stack_that_fails_goes_back_alone_when_the_others_are_well(guest, play
     assert guest.ledger()[-1]["result"] == "failed"
 
 
-def test_all_go_back_when_the_whole_would_be_worse(guest, play, pin):
-    """The tunnel's new image ends at once, which alone is no reason to go back; the set was well with the old one."""
-    disk = guest.disk()
-    settings = extra(
-        base_cloudflared_image=pin["base_filebrowser_image"],
-        base_filebrowser_image=pin["felhom_controller_image"],
-        base_filebrowser_wait_timeout=6,
-    )
-    run = play("site.yml", *settings)
+def test_all_go_back_when_the_whole_would_be_worse(guest, play):
+    """What the first stack's change breaks is not itself, but a neighbour that nobody touched."""
+    playbook = "../molecule/faults/set/site.yml"
+    assert play(playbook).status == 0
+    before, disk = guest.ids(), guest.disk()
+    run = play(playbook, *extra(set_port=8001, set_is_well=False))
     assert run.status == 2
     output = " ".join(run.output.split())
-    assert "with them the whole is worse than before: cloudflared/cloudflared" in output
+    assert "with them the whole is worse than before: follower/follower" in output
+    assert "failing is back on its last good generation and well" in output
+    assert "leader is back on its last good generation and well" in output
+    assert guest.disk() == disk
+    assert guest.changed_since(before) == {"leader", "failing"}
+    assert play(playbook, *extra(set_state="absent")).status == 0
+
+
+def test_a_tunnel_that_was_up_must_come_up_again(guest, play, pin):
+    """Its health is the world outside; but that world was well a moment ago."""
+    disk = guest.disk()
+    run = play("site.yml", *extra(base_cloudflared_image=pin["base_filebrowser_image"]))
+    assert run.status == 2
+    output = " ".join(run.output.split())
+    assert "stack cloudflared: container cloudflared is restarting" in output
     assert "cloudflared is back on its last good generation and well" in output
     assert guest.disk() == disk
 
