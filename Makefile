@@ -62,6 +62,11 @@ molecule: venv ## Run the scenarios on real guests of the test bed
 	@molecule reset --all >/dev/null 2>&1; molecule test --all --destroy=never --no-command-borders || { tests/bed/bed logs; tests/bed/bed down; exit 1; }
 	@tests/bed/bed down
 
+.PHONY: bench
+bench: venv ## What a converge costs, side by side with other ways to do it; build/bench.json
+	@python tests/bench/bench.py
+	@tests/bed/bed down bench
+
 .PHONY: clean
 clean: ## Remove what make made in this checkout
 	@rm -rf "$(VENV)" build .pytest_cache .hypothesis .ruff_cache .mypy_cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import ComposeActionBase
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import ComposeActionBase, Project
 
 ARGUMENT_SPEC = {
     "stacks": {"type": "list", "elements": "str", "default": []},
@@ -16,20 +16,17 @@ ARGUMENT_SPEC = {
 
 
 class ActionModule(ComposeActionBase):
-    """Two module executions, and one of Compose for each stack."""
+    """Two module executions, and Compose for each stack."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
-        prepared = self._run_settle("rollback", args["stacks"], {}, args["state_dir"], task_vars)
-        if prepared.get("failed") or self._task.check_mode or not prepared["restore"]:
-            names = [project["name"] for project in prepared.get("restore", [])]
-            return result | prepared | {"stacks": {name: {"state": "would go back"} for name in names}}
-        lost = {}
-        for project in prepared["restore"]:
-            wrong = self.compose_up(project["name"], project["project_dir"], [], task_vars)
-            if wrong:
-                lost[project["name"]] = wrong
-        names = [project["name"] for project in prepared["restore"]]
-        return result | self.settle(names, lost, args["state_dir"], task_vars)
+        prepared = self.run_settle("rollback", args["stacks"], {}, args["state_dir"], task_vars)
+        if prepared.get("failed"):
+            return result | prepared
+        projects = [Project(entry["name"], entry["project_dir"], [], True) for entry in prepared["restore"]]
+        if self._task.check_mode or not projects:
+            stacks = {project.name: {"state": "would go back"} for project in projects}
+            return result | {"changed": bool(projects), "stacks": stacks}
+        return result | self.settle(projects, args["state_dir"], task_vars)

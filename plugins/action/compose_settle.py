@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import STACK_FACT, ComposeActionBase
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import (
+    STACK_FACT,
+    Clock,
+    ComposeActionBase,
+    Project,
+)
 
 ARGUMENT_SPEC = {"state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"}}
 
 
 class ActionModule(ComposeActionBase):
-    """No module execution when no stack of this run is unsettled, else one when all become well."""
+    """No module execution when no stack of this run is unsettled, else Compose for each and one for the wait."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
@@ -21,14 +26,18 @@ class ActionModule(ComposeActionBase):
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
         facts = task_vars.get("ansible_facts", {})
         told = {key.removeprefix(STACK_FACT): word for key, word in facts.items() if key.startswith(STACK_FACT)}
-        pending = [stack for stack, word in told.items() if word.get("pending")]
+        pending = [Project(**word["pending"]) for word in told.values() if word.get("pending")]
         if not pending:
             return result | {"changed": False, "stacks": told}
-        lost = {stack: told[stack]["lost"] for stack in pending if "lost" in told[stack]}
-        result.update(self.settle(pending, lost, args["state_dir"], task_vars))
+        clock = Clock()
+        result.update(self.settle(pending, args["state_dir"], task_vars))
+        clock.lap("settle")
         seen = result.get("stacks", {})
-        settled = {stack: told[stack] | {"pending": False} | seen.get(stack, {}) for stack in pending}
+        settled = {
+            project.name: told[project.name] | {"pending": None} | seen.get(project.name, {}) for project in pending
+        }
         return result | {
             "stacks": told | settled,
+            "timings": clock.laps,
             "ansible_facts": {f"{STACK_FACT}{stack}": word for stack, word in settled.items()},
         }

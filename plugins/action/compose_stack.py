@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+import pathlib
 import posixpath
 import re
 import secrets
@@ -18,6 +20,7 @@ from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions
     STACK_FACT,
     Clock,
     ComposeActionBase,
+    Project,
 )
 
 _PLACE = {
@@ -57,6 +60,7 @@ ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent", "rendered"], "default": "present"},
     "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "default": "adopt"},
     "settle": {"type": "bool", "default": True},
+    "observed": {"type": "dict", "default": {}},
     "wait": {"type": "str", "choices": ["healthy", "running", "none"], "default": "healthy"},
     "wait_timeout": {"type": "int", "default": 120},
     "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
@@ -67,7 +71,7 @@ _MODE = re.compile(r"0[0-7]{3}")
 
 
 class ActionModule(ComposeActionBase):
-    """One module execution on the guest when the stack is right; three or more when it has to be made right."""
+    """No module execution when an earlier look saw that the stack is right, one to find out, more to make it right."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
@@ -77,40 +81,28 @@ class ActionModule(ComposeActionBase):
 
         clock = Clock()
         shipped = self._render(args, task_vars)
+        shipped["rendering"] = _stack.rendering_digest(shipped, _code())
         clock.lap("render")
-        result.update(self._run_target(shipped, task_vars))
-        clock.lap("compare")
+        if args["state"] == "present" and _is_as_seen(args, shipped["rendering"]):
+            result.update(changed=False, reasons=[])
+        else:
+            result.update(self._run_target(shipped, task_vars))
+            clock.lap("compare")
         result["timings"] = clock.laps
-        compose = result.pop("compose", {"needed": False})
+        compose = result.pop("compose", {"needed": False, "recreate": []})
         if result.get("failed"):
             return result
-        if compose["needed"] and not self._task.check_mode:
-            self._apply(args, compose["recreate"], clock, result, task_vars)
-        elif result["changed"] and not self._task.check_mode and args["state"] == "present":
-            # Files that no container reads at its start: nothing to wait for.
-            self._settle_one(args, {}, clock, result, task_vars)
-        told = {key: result[key] for key in ("changed", "pending", "lost", "recreated", "timings") if key in result}
+        told = {"changed": result["changed"], "timings": clock.laps}
+        if result["changed"] and args["state"] == "present" and not self._task.check_mode:
+            project = Project(args["name"], args["project_dir"], compose["recreate"], compose["needed"])
+            if args["settle"]:
+                settled = self.settle([project], args["state_dir"], task_vars)
+                clock.lap("settle")
+                told |= settled.pop("stacks", {}).get(args["name"], {})
+                result.update({"containers": told.get("containers", {})} | settled)
+            else:
+                told["pending"] = project._asdict()
         return result | {"ansible_facts": {f"{STACK_FACT}{args['name']}": told}}
-
-    def _apply(self, args, recreate, clock, result, task_vars) -> None:
-        """Bring the project up, and see it through unless that is left to compose_settle."""
-        wrong = self.compose_up(args["name"], args["project_dir"], recreate, task_vars)
-        clock.lap("compose")
-        if args["settle"]:
-            self._settle_one(args, {args["name"]: wrong} if wrong else {}, clock, result, task_vars)
-            return
-        result["pending"] = True
-        if wrong:
-            # No failure yet: whether it goes back alone is decided when all stacks of the run are known.
-            result["lost"] = wrong
-            result["warnings"] = [f"stack {args['name']}: {wrong}; compose_settle will take it back"]
-
-    def _settle_one(self, args, lost, clock, result, task_vars) -> None:
-        settled = self.settle([args["name"]], lost, args["state_dir"], task_vars)
-        clock.lap("settle")
-        if settled.get("failed"):
-            result.update(failed=True, msg=settled["msg"])
-        result.update(settled.get("stacks", {}).get(args["name"], {}))
 
     def _render(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The parameters of the module that runs on the guest."""
@@ -185,6 +177,19 @@ class ActionModule(ComposeActionBase):
         return self._execute_module(
             module_name="felhom.base_infra.compose_stack_target", module_args=shipped, task_vars=quiet
         )
+
+
+def _is_as_seen(args: dict[str, Any], rendering: str) -> bool:
+    """Whether a look at the guest earlier in this run found this very rendering applied, and nothing different."""
+    seen = (args["observed"].get("stacks") or {}).get(args["name"])
+    return seen == {"rendering": rendering, "reasons": []}
+
+
+@functools.cache
+def _code() -> bytes:
+    """What makes a stack of a rendering: another version of it may make another stack."""
+    folder = pathlib.Path(_stack.__file__).parent
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
 
 
 def _check_places(args: dict[str, Any]) -> None:

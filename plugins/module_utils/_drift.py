@@ -6,7 +6,8 @@
 A record is what a stack should be, as plain JSON data; `compose_stack` makes it from what it rendered and keeps it in
 the manifest, from which the gate and the health checks read it back. All three ask the functions here.
 
-    {"project_dir": "/opt/docker/traefik",
+    {"rendering": "…",
+     "project_dir": "/opt/docker/traefik",
      "wait": "healthy" | "running" | "none",
      "directories": {"acme": {"mode": "0700", "uid": 0, "gid": 0}},
      "files": {"traefik.yml": {"sha256": "…" or null where the content is the program's own, "mode": "0644",

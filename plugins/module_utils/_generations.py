@@ -54,12 +54,17 @@ def commit(state_dir: str, stacks: list[str]) -> None:
         after, before = load(state_dir, stack, NEXT), load(state_dir, stack, GOOD)
         if after is None:
             continue
-        if before is not None and before["record"] != after["record"]:
+        if before is not None and substance(before["record"]) != substance(after["record"]):
             save(state_dir, stack, PREVIOUS, before)
         os.rename(_path(state_dir, stack, NEXT), _path(state_dir, stack, GOOD))
         recorded[stack] = after["record"]
         _steps.reached(f"{stack}: committed")
     _manifest.save(state_dir, recorded)
+
+
+def substance(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what tells only how it came about."""
+    return {key: value for key, value in record.items() if key != "rendering"}
 
 
 def reject(state_dir: str, stack: str) -> None:

@@ -20,7 +20,7 @@ def append(state_dir: str, entry: dict[str, Any], max_size: int = MAX_SIZE) -> N
     _files.make_directory(state_dir, "0755", 0, 0)
     path = os.path.join(state_dir, NAME)
     line = json.dumps(entry, sort_keys=True).encode() + b"\n"
-    if 0 < (size := _size(path)) and size + len(line) > max_size:
+    if (size := _size(path)) > 0 and size + len(line) > max_size:
         os.replace(path, f"{path}.1")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:

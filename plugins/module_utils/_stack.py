@@ -90,6 +90,7 @@ def resolve(params: dict[str, Any]) -> Stack:
     labels = {digest_marker(params["nonce"], name): service["digest"] for name, service in services.items()}
     files[COMPOSE_FILE] = compose._replace(data=_replace(compose.data.decode(), labels).encode())
     record = {
+        "rendering": params["rendering"],
         "project_dir": root,
         "wait": params["wait"],
         "directories": {
@@ -99,6 +100,16 @@ def resolve(params: dict[str, Any]) -> Stack:
         "services": services,
     }
     return Stack(params["name"], files, record)
+
+
+def rendering_digest(params: dict[str, Any], code: bytes) -> str:
+    """A digest of all that resolve() makes a stack of, and of the code that does it.
+
+    Who knows that a stack is as recorded, and recorded under this digest, need not ask the guest for more.
+    """
+    # The nonce is new in every run.
+    text = json.dumps(params, sort_keys=True).replace(params["nonce"], "")
+    return digest(text.encode() + code)
 
 
 def _entry(params: dict[str, Any], path: str) -> dict[str, Any]:
@@ -153,11 +164,11 @@ def stale_reasons(stack: Stack, recorded: dict[str, Any] | None) -> list[Reason]
     ]
 
 
-def leftover_reasons(stack: Stack, state_dir: str) -> list[Reason]:
+def leftover_reasons(stack: str, record: dict[str, Any], state_dir: str) -> list[Reason]:
     """Files that a killed run left beside the places they were meant for."""
-    root = stack.record["project_dir"]
-    folders = {os.path.join(root, os.path.dirname(path)) for path in stack.files}
-    folders |= {state_dir, _generations.folder(state_dir, stack.name)}
+    root = record["project_dir"]
+    folders = {os.path.join(root, os.path.dirname(path)) for path in record["files"]}
+    folders |= {state_dir, _generations.folder(state_dir, stack)}
     reasons = []
     for folder in sorted(folders):
         try:

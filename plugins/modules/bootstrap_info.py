@@ -47,6 +47,10 @@ options:
         V(protected).
     type: dict
     default: {}
+  state_dir:
+    description: Where the manifest lies that RV(observed) compares with.
+    type: path
+    default: /var/lib/felhom-base-infra
 """
 
 EXAMPLES = r"""
@@ -95,19 +99,27 @@ waiting_for:
   description: What is missing, in one line, while the state is V(waiting).
   type: str
   returned: always
+observed:
+  description:
+    - A look at what was applied to the guest, taken here because every module execution costs and this one comes first.
+    - C(networks) are the names of the engine's networks; C(stacks) has for each applied stack the digest of its
+      C(rendering) and the C(reasons) for which it differs now. Empty where there is no engine or no manifest.
+  type: dict
+  returned: always
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _documents, _files
+from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _documents, _files, _observed
 
 
 def main() -> None:
     """Read, resolve, return."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     guest, digests = read_guest(module.params)
-    module.exit_json(changed=False, input_digests=digests, **guest._asdict())
+    observed = _observed.look(module.params["state_dir"])
+    module.exit_json(changed=False, input_digests=digests, observed=observed, **guest._asdict())
 
 
 def argument_spec() -> dict[str, Any]:
@@ -122,6 +134,7 @@ def argument_spec() -> dict[str, Any]:
         # Explicitly not no_log: these values come back in the result, where they would be masked and so lost. The
         # task's own no_log keeps them out of every log.
         "overrides": {"type": "dict", "default": {}, "no_log": False},
+        "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
     }
 
 

@@ -58,8 +58,8 @@ stacks:
   description:
     - For each stack of this run so far whether it C(changed) and its C(timings), as M(felhom.base_infra.compose_stack)
       returned them.
-    - For each that was waited for, also its C(state) (C(kept), C(back), C(no earlier generation), C(lost)), the services
-      that were C(recreated), and its C(containers).
+    - For each that was waited for, also its C(state) (C(kept), C(back), C(no earlier generation), C(lost)), the
+      services that were C(recreated), and its C(containers).
   type: dict
   returned: always
 """

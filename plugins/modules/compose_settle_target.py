@@ -45,6 +45,11 @@ options:
     description: What is wrong already, by stack.
     type: dict
     default: {}
+  job_files:
+    description: Results of background runs that can be removed.
+    type: list
+    elements: path
+    default: []
   state_dir:
     description: Where manifest and generations lie.
     type: path
@@ -77,6 +82,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _drift,
     _engine,
+    _files,
     _generations,
     _image,
     _manifest,
@@ -94,12 +100,15 @@ def main() -> None:
             "phase": {"type": "str", "choices": ["wait", "restored", "final", "rollback"], "required": True},
             "stacks": {"type": "list", "elements": "str", "required": True},
             "lost": {"type": "dict", "default": {}},
+            "job_files": {"type": "list", "elements": "path", "default": []},
             "state_dir": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
     phases = {"wait": wait, "restored": restored, "final": final, "rollback": rollback}
     try:
+        for path in module.params["job_files"]:
+            _files.remove_if_there(path)
         module.exit_json(**phases[module.params["phase"]](module))
     except _engine.EngineError as error:
         module.fail_json(msg=str(error))

@@ -150,11 +150,18 @@ options:
     default: healthy
   settle:
     description:
-      - Wait for the stack here, and go back to its last good generation when it does not become well.
-      - With V(false) that is left to M(felhom.base_infra.compose_settle), which waits once for all stacks of a run and
-        decides for all together. Then what goes wrong after the files are written fails there, and not here.
+      - Bring the stack up here, wait for it, and go back to its last good generation when it does not become well.
+      - With V(false) only the files are written here. M(felhom.base_infra.compose_settle) has to follow, which brings
+        all stacks of a run up together, waits once for all and decides for all together.
     type: bool
     default: true
+  observed:
+    description:
+      - What a look at the guest earlier in this run returned, RV(felhom.base_infra.bootstrap_info#module:observed).
+      - When it says that this very rendering of the stack was applied and nothing differs from it, the guest is not
+        asked again. With nothing given, it is asked.
+    type: dict
+    default: {}
   foreign:
     description:
       - What to do when a container that is not the project's has the name of one of its containers.
@@ -204,7 +211,7 @@ reasons:
   sample: [traefik.yml has other content, container traefik was made from another configuration]
 containers:
   description: The stack's containers by service, after the run.
-  returned: success, not in check mode when something differs
+  returned: when the guest was asked, not in check mode when something differs
   type: dict
   sample:
     traefik:

@@ -44,6 +44,10 @@ options:
     description: Where the manifest lies.
     type: path
     required: true
+  rendering:
+    description: Digest of everything here, which a later look at the guest returns.
+    type: str
+    required: true
   nonce:
     description: Makes the markers in the rendered texts unguessable.
     type: str
@@ -189,6 +193,7 @@ def argument_spec() -> dict[str, Any]:
         "project_dir": {"type": "path", "required": True},
         "state_dir": {"type": "path", "required": True},
         "nonce": {"type": "str", "required": True},
+        "rendering": {"type": "str", "required": True},
         "wait": {"type": "str", "choices": ["healthy", "running", "none"], "required": True},
         "wait_timeout": {"type": "int", "required": True},
         "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "required": True},
@@ -212,11 +217,12 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     engine = _engine.observe()
     reasons = (
         _drift.file_reasons(stack.record)
-        + _stack.leftover_reasons(stack, params["state_dir"])
+        + _stack.leftover_reasons(stack.name, stack.record, params["state_dir"])
         + _stack.stale_reasons(stack, recorded.get(stack.name))
         + _drift.engine_reasons(stack.name, stack.record, engine)
     )
-    if recorded.get(stack.name) != stack.record and not reasons:
+    before = recorded.get(stack.name, {})
+    if not reasons and _generations.substance(before) != _generations.substance(stack.record):
         text = unreadable or "the stack is right but not recorded in the manifest"
         reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
     recreate = _stack.services_to_recreate(params, reasons)
@@ -230,6 +236,9 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         },
     }
     if not reasons:
+        if before != stack.record and not module.check_mode:
+            # Nothing of the stack changed, only what made it, such as a new version of this collection.
+            _manifest.save(params["state_dir"], recorded | {stack.name: stack.record})
         return result | {"containers": _settle.containers(stack.name, stack.record, engine)}
     foreign = [reason for reason in reasons if reason.kind == "container_foreign"]
     _refuse_what_must_not_be_touched(module, stack, reasons, foreign, engine)
@@ -254,7 +263,9 @@ def rendered(module: AnsibleModule) -> dict[str, Any]:
     """Write the files, and ask no engine. Owners are kept where they can be set."""
     _resolve_owners(module.params)
     stack = _stack.resolve(module.params)
-    reasons = _drift.file_reasons(stack.record) + _stack.leftover_reasons(stack, module.params["state_dir"])
+    reasons = _drift.file_reasons(stack.record) + _stack.leftover_reasons(
+        stack.name, stack.record, module.params["state_dir"]
+    )
     if reasons and not module.check_mode:
         _write(stack, reasons)
     return {

@@ -33,6 +33,7 @@ def shipped(tmp_path):
         "project_dir": str(tmp_path),
         "state_dir": str(tmp_path / "state"),
         "nonce": NONCE,
+        "rendering": "r" * 64,
         "wait": "healthy",
         "files": [
             entry("traefik.yml", services=["traefik"]),

@@ -131,13 +131,13 @@ def test_a_text_that_looks_like_something_else_is_quoted(value):
 
 
 def test_an_escaped_pair_is_one_character():
-    text = 'services: {a: {image: %s, environment: {KEY: "\\ud83d\\udcbe"}}}' % PIN
+    text = f'services: {{a: {{image: {PIN}, environment: {{KEY: "\\ud83d\\udcbe"}}}}}}'
     assert yaml.safe_load(parse(text).text)["services"]["a"]["environment"]["KEY"] == "\U0001f4be"
     assert "ud83d" not in parse(text).text.lower()
 
 
 def test_half_a_character_is_refused():
-    text = 'services: {a: {image: %s, environment: {KEY: "\\ud83d"}}}' % PIN
+    text = f'services: {{a: {{image: {PIN}, environment: {{KEY: "\\ud83d"}}}}}}'
     with pytest.raises(_compose.ComposeError, match="half of a Unicode surrogate pair"):
         parse(text)
 

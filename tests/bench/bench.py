@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""What a converge costs, measured in a guest of the test bed side by side with other ways to do the same: `make bench`.
+
+Absolute figures move with the machine, ratios hold. They are written to build/bench.json.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[2]
+BED = ROOT / "tests/bed/bed"
+CUSTOMER = ROOT / "tests/bed/customer"
+GUEST = "bench"
+
+COLLECTION = "/usr/share/ansible/collections/ansible_collections/felhom/base_infra"
+BENCH = "/opt/bench"
+OURS = ["ansible-playbook", "-i", f"{BENCH}/inventory", "-c", "local", f"{COLLECTION}/playbooks/site.yml"]
+USUAL = ["ansible-playbook", "-i", "localhost,", "-e", f"@{BENCH}/pins.json", f"{BENCH}/usual/site.yml"]
+EMPTY = ["ansible-playbook", "-i", "localhost,", f"{BENCH}/empty.yml"]
+
+FOLDERS = ["/opt/docker/traefik", "/opt/docker/cloudflared", "/opt/docker/stacks/filebrowser"]
+CONTAINERS = "traefik traefik-socket-proxy cloudflared filebrowser"
+NOTHING_RUNS = f"docker rm -f {CONTAINERS}; docker network rm traefik-public traefik_socket"
+NOTHING_IS_THERE = f"{NOTHING_RUNS}; rm -rf /opt/docker /var/lib/felhom-base-infra"
+IN_A_ROW = "".join(f"docker compose --project-directory {folder} up -d --wait; " for folder in FOLDERS)
+
+
+def main() -> None:
+    prepare_guest()
+    measured = measure()
+    executions = {name: count_executions(command) for name, command in {"ours": OURS, "usual": USUAL}.items()}
+    show(measured, executions)
+    ratios = ratios_of(measured) | {"noop_module_executions": executions["ours"]}
+    report = ROOT / "build/bench.json"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(json.dumps({"ratios": ratios, "measured": measured}, indent=1) + "\n")
+    print("\nratios (build/bench.json)")
+    for name, value in ratios.items():
+        print(f"  {name:<34} {value}")
+
+
+def prepare_guest() -> None:
+    run(BED, "up")
+    run(BED, "guest", GUEST, "--fresh")
+    run(CUSTOMER, "provision", GUEST)
+    run(CUSTOMER, "configure", GUEST)
+    pins = json.loads(run(BED, "inventory", "--list"))["guests"]["vars"]
+    put(["galaxy.yml", "meta", "playbooks", "plugins", "roles"], ROOT, COLLECTION)
+    put(["usual", "measure.py", "ansible.cfg"], ROOT / "tests/bench", BENCH)
+    inventory = {"guests": {"hosts": {"localhost": {}}, "vars": pins}}
+    for name, text in {
+        "pins.json": json.dumps(pins),
+        "inventory": json.dumps(inventory),
+        "empty.yml": "[{hosts: localhost, gather_facts: false}]\n",
+    }.items():
+        run(BED, "shell", GUEST, "tee", f"{BENCH}/{name}", input=text.encode())
+    run(BED, "shell", GUEST, "sh", "-ec", f"mkdir -p /etc/ansible; mv {BENCH}/ansible.cfg /etc/ansible")
+    # Byte code, images and both sets' files are there: what is measured is not the first run ever.
+    for command in (OURS, USUAL):
+        run(BED, "shell", GUEST, *command)
+
+
+def measure() -> dict[str, dict[str, dict[str, list[float]]]]:
+    def contender(command: list[str], before: str | None = None) -> dict[str, object]:
+        return {"run": command, "prepare": before}
+
+    comparisons = [
+        {
+            "name": "no-op",
+            "rounds": 5,
+            "contenders": {
+                "empty play": contender(EMPTY),
+                "three raw compose up -d": contender(["sh", "-ec", IN_A_ROW.replace(" --wait", "")]),
+                "felhom.base_infra": contender(OURS),
+                "usual role set": contender(USUAL),
+            },
+        },
+        {
+            "name": "first converge, images present",
+            "rounds": 5,
+            "contenders": {
+                "empty play": contender(EMPTY),
+                "felhom.base_infra": contender(OURS, NOTHING_IS_THERE),
+                # The files of the run before are still there: Compose has only to start what they say.
+                "three raw compose up -d --wait": contender(
+                    ["sh", "-ec", IN_A_ROW], f"{NOTHING_RUNS}; docker network create traefik-public"
+                ),
+            },
+        },
+    ]
+    text = run(BED, "shell", GUEST, f"{BENCH}/measure.py", input=json.dumps(comparisons).encode())
+    return json.loads(text)
+
+
+def count_executions(command: list[str]) -> int:
+    """Modules that a run has executed: Ansible names each one's file, those that actions start on their own too."""
+    return run(BED, "shell", GUEST, *command, "-vvv").count("Using module file ")
+
+
+def ratios_of(measured: dict) -> dict[str, float]:
+    noop, first = measured["no-op"], measured["first converge, images present"]
+    ours = median(first["felhom.base_infra"]["wall"]) - median(first["empty play"]["wall"])
+    raw_noop = [
+        sum(costs) for costs in zip(noop["empty play"]["cpu"], noop["three raw compose up -d"]["cpu"], strict=True)
+    ]
+    return {
+        "noop_cpu_vs_usual_roles": ratio(
+            median(noop["felhom.base_infra"]["cpu"]), median(noop["usual role set"]["cpu"])
+        ),
+        "noop_cpu_vs_empty_play_and_raw_compose": ratio(median(noop["felhom.base_infra"]["cpu"]), median(raw_noop)),
+        "first_converge_vs_raw_compose": ratio(ours, median(first["three raw compose up -d --wait"]["wall"])),
+    }
+
+
+def ratio(one: float, other: float) -> float:
+    return round(one / other, 3)
+
+
+def show(measured: dict, executions: dict[str, int]) -> None:
+    for comparison, contenders in measured.items():
+        print(f"\n{comparison:<34} {'wall s':>8} {'CPU s':>8}   medians of {rounds(contenders)}")
+        for name, seen in contenders.items():
+            print(f"  {name:<32} {median(seen['wall']):8.2f} {median(seen['cpu']):8.2f}")
+    print(f"\nmodule executions, no-op: {executions['ours']}; usual role set: {executions['usual']}")
+
+
+def rounds(contenders: dict) -> int:
+    return len(next(iter(contenders.values()))["wall"])
+
+
+def put(names: list[str], source: Path, target: str) -> None:
+    """Copy files into the guest."""
+    packed = subprocess.run(
+        ["tar", "-C", str(source), "--exclude=__pycache__", "-c", *names], check=True, capture_output=True
+    ).stdout
+    run(BED, "shell", GUEST, "mkdir", "-p", target)
+    run(BED, "shell", GUEST, "tar", "-C", target, "--no-same-owner", "-x", input=packed)
+
+
+def run(*command: object, input: bytes | None = None) -> str:
+    """A command's standard output. What it says of its progress goes to the terminal."""
+    options = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, **options)
+    text = done.stdout.decode(errors="replace")
+    if done.returncode:
+        sys.exit(f"error: {' '.join(str(part) for part in command)} ended with {done.returncode}:\n{text[-3000:]}")
+    return text
+
+
+if __name__ == "__main__":
+    main()
