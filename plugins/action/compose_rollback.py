@@ -22,11 +22,12 @@ class ActionModule(ComposeActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
-        prepared = self.run_settle("rollback", args["stacks"], {}, args["state_dir"], task_vars)
+        prepared = self.run_settle("rollback", args["stacks"], {}, {}, args["state_dir"], task_vars)
         if prepared.get("failed"):
             return result | prepared
         projects = [Project(entry["name"], entry["project_dir"], [], True) for entry in prepared["restore"]]
         if self._task.check_mode or not projects:
             stacks = {project.name: {"state": "would go back"} for project in projects}
             return result | {"changed": bool(projects), "stacks": stacks}
-        return result | self.settle(projects, args["state_dir"], task_vars)
+        started = {project.name: self.start(project, task_vars) for project in projects}
+        return result | self.settle(started, args["state_dir"], task_vars)

@@ -11,14 +11,13 @@ from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions
     STACK_FACT,
     Clock,
     ComposeActionBase,
-    Project,
 )
 
 ARGUMENT_SPEC = {"state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"}}
 
 
 class ActionModule(ComposeActionBase):
-    """No module execution when no stack of this run is unsettled, else Compose for each and one for the wait."""
+    """No module execution when no stack of this run is unsettled, else one when all become well."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
@@ -26,7 +25,7 @@ class ActionModule(ComposeActionBase):
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
         facts = task_vars.get("ansible_facts", {})
         told = {key.removeprefix(STACK_FACT): word for key, word in facts.items() if key.startswith(STACK_FACT)}
-        pending = [Project(**word["pending"]) for word in told.values() if word.get("pending")]
+        pending = {stack: word["pending"] for stack, word in told.items() if "pending" in word}
         if not pending:
             return result | {"changed": False, "stacks": told}
         clock = Clock()
@@ -34,7 +33,8 @@ class ActionModule(ComposeActionBase):
         clock.lap("settle")
         seen = result.get("stacks", {})
         settled = {
-            project.name: told[project.name] | {"pending": None} | seen.get(project.name, {}) for project in pending
+            stack: {key: value for key, value in told[stack].items() if key != "pending"} | seen.get(stack, {})
+            for stack in pending
         }
         return result | {
             "stacks": told | settled,

@@ -95,13 +95,15 @@ class ActionModule(ComposeActionBase):
         told = {"changed": result["changed"], "timings": clock.laps}
         if result["changed"] and args["state"] == "present" and not self._task.check_mode:
             project = Project(args["name"], args["project_dir"], compose["recreate"], compose["needed"])
+            started = self.start(project, task_vars)
+            clock.lap("start")
             if args["settle"]:
-                settled = self.settle([project], args["state_dir"], task_vars)
+                settled = self.settle({args["name"]: started}, args["state_dir"], task_vars)
                 clock.lap("settle")
                 told |= settled.pop("stacks", {}).get(args["name"], {})
                 result.update({"containers": told.get("containers", {})} | settled)
             else:
-                told["pending"] = project._asdict()
+                told["pending"] = started
         return result | {"ansible_facts": {f"{STACK_FACT}{args['name']}": told}}
 
     def _render(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

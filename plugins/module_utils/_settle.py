@@ -8,11 +8,14 @@ The functions are pure but for wait(), which looks at the engine until it knows.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.module_utils import _drift, _engine
 
+JOB_LIMIT = 300  # seconds for a run of Compose; the images are there before it starts
+_JOB_POLL = 0.05  # seconds between two looks into a file
 _POLL = 0.3  # seconds between two looks
 # Seconds for which something must be wrong before it counts: a container that has just been started may look exited for
 # a moment, and one that waits for a neighbour may restart once.
@@ -51,6 +54,25 @@ def wait(generations: dict[str, dict[str, Any]], well_before: set[str]) -> dict[
         if waiting:
             time.sleep(_POLL)
     return lost
+
+
+def job_result(path: str, limit: float = JOB_LIMIT) -> dict[str, Any]:
+    """What a module that Ansible runs in the background returned, as soon as it ended.
+
+    Until then the file holds {"started": true, …}; it is replaced in one step.
+    """
+    end = time.monotonic() + limit
+    while True:
+        try:
+            with open(path, encoding="utf-8") as stream:
+                result = json.load(stream)
+        except (OSError, ValueError) as error:
+            return {"failed": True, "msg": f"{path}: no result of a background run ({type(error).__name__})"}
+        if "started" not in result:
+            return result
+        if time.monotonic() > end:
+            return {"failed": True, "msg": f"Compose did not end within {limit:.0f} s"}
+        time.sleep(_JOB_POLL)
 
 
 def _demanding(stack: str, record: dict[str, Any], well_before: set[str]) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def proxy_checks(params: dict[str, Any]) -> list[_health.Check]:
         served = _health.proxy_check(host, answer)
         if served.verdict == "ok" or time.monotonic() > end:
             break
-        time.sleep(0.5)
+        time.sleep(0.1)
     plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
     redirected, location = ask(plain, host, "/a?b=c")
     return [served, _health.redirect_check(host, redirected, location)]

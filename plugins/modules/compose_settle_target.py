@@ -45,11 +45,14 @@ options:
     description: What is wrong already, by stack.
     type: dict
     default: {}
-  job_files:
-    description: Results of background runs that can be removed.
-    type: list
-    elements: path
-    default: []
+  jobs:
+    description: For stacks that Compose is bringing up in the background the file in which its result will lie.
+    type: dict
+    default: {}
+  not_started:
+    description: Why Compose could not be started, by stack.
+    type: dict
+    default: {}
   state_dir:
     description: Where manifest and generations lie.
     type: path
@@ -100,15 +103,14 @@ def main() -> None:
             "phase": {"type": "str", "choices": ["wait", "restored", "final", "rollback"], "required": True},
             "stacks": {"type": "list", "elements": "str", "required": True},
             "lost": {"type": "dict", "default": {}},
-            "job_files": {"type": "list", "elements": "path", "default": []},
+            "jobs": {"type": "dict", "default": {}},
+            "not_started": {"type": "dict", "default": {}},
             "state_dir": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
     phases = {"wait": wait, "restored": restored, "final": final, "rollback": rollback}
     try:
-        for path in module.params["job_files"]:
-            _files.remove_if_there(path)
         module.exit_json(**phases[module.params["phase"]](module))
     except _engine.EngineError as error:
         module.fail_json(msg=str(error))
@@ -119,10 +121,9 @@ def main() -> None:
 def wait(module: AnsibleModule) -> dict[str, Any]:
     """Wait for all. Well: they are the good generation. Otherwise the lost ones go back first."""
     state_dir, pending = module.params["state_dir"], _pending(module)
-    # A fact cache may remember a loss of an earlier run.
-    given = {stack: why for stack, why in module.params["lost"].items() if stack in pending}
-    lost = given | _settle.wait(
-        {stack: pending[stack] for stack in pending if stack not in given}, _well_before(pending)
+    wrong = {stack: why for stack, why in _compose_failures(module).items() if stack in pending}
+    lost = wrong | _settle.wait(
+        {stack: pending[stack] for stack in pending if stack not in wrong}, _well_before(pending)
     )
     if not lost:
         _generations.commit(state_dir, list(pending))
@@ -137,6 +138,7 @@ def restored(module: AnsibleModule) -> dict[str, Any]:
     pending = _pending(module)
     back = _good(state_dir, lost)
     well_before = _well_before(pending)
+    lost |= _on_the_way_back(module)
     still_lost = _settle.wait(back, well_before)
     others = {stack: generation for stack, generation in pending.items() if stack not in lost}
     now = {stack: generation["record"] for stack, generation in (back | others).items()}
@@ -163,6 +165,7 @@ def final(module: AnsibleModule) -> dict[str, Any]:
     """Everything went back."""
     state_dir, lost = module.params["state_dir"], module.params["lost"]
     back = _good(state_dir, lost)
+    lost |= _on_the_way_back(module)
     still_lost = _settle.wait(back, _well_before(_pending(module)))
     for stack in lost:
         _generations.reject(state_dir, stack)
@@ -204,6 +207,23 @@ def rollback(module: AnsibleModule) -> dict[str, Any]:
             _generations.write_files(generation, _generations.load(state_dir, stack, _generations.GOOD))
         restore.append({"name": stack, "project_dir": generation["record"]["project_dir"]})
     return {"changed": bool(restore), "restore": restore, "lost": {}, "stacks": {}}
+
+
+def _compose_failures(module: AnsibleModule) -> dict[str, str]:
+    """Wait for the background runs of Compose. Returns what went wrong, by stack."""
+    wrong = dict(module.params["not_started"])
+    for stack, path in module.params["jobs"].items():
+        result = _settle.job_result(path)
+        # Ansible leaves it where it is.
+        _files.remove_if_there(path)
+        if result.get("failed"):
+            wrong[stack] = " ".join(str(result.get("msg") or "Compose failed").split())
+    return wrong
+
+
+def _on_the_way_back(module: AnsibleModule) -> dict[str, str]:
+    lost = module.params["lost"]
+    return {stack: f"{lost[stack]}; and on the way back: {why}" for stack, why in _compose_failures(module).items()}
 
 
 def _pending(module: AnsibleModule) -> dict[str, dict[str, Any]]:

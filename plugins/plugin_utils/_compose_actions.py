@@ -5,19 +5,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any, NamedTuple
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.felhom.base_infra.plugins.module_utils import _stack
+from ansible_collections.felhom.base_infra.plugins.module_utils import _settle, _stack
 
 # Each compose_stack leaves a word under this name and its stack's in ansible_facts: what is still to be done for it,
 # and what the ledger is told at the end. One fact for all would keep the last item of a loop only.
 STACK_FACT = "felhom_base_infra_stack_"
-
-_COMPOSE_POLL = 0.1  # seconds between two questions for background runs of Compose
-_COMPOSE_LIMIT = 900  # seconds after which a background run is ended; images are there already, so it never takes long
 
 
 class Project(NamedTuple):
@@ -53,117 +49,81 @@ class ComposeActionBase(ActionBase):
     _supports_check_mode = True
     _supports_diff = True
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._job_files: list[str] = []
+    def start(self, project: Project, task_vars: dict[str, Any]) -> dict[str, str]:
+        """Have Compose bring a project up in the background.
 
-    def settle(self, projects: list[Project], state_dir: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Bring projects up together and wait for them together; what is not well goes back.
-
-        The rest goes back with it if the whole would be worse than before. Returns the result of an action.
+        Returns where its result will lie on the guest (job), or what went wrong already (lost); neither where Compose
+        has nothing to do.
         """
-        names = [project.name for project in projects]
-        lost = self._bring_up([project for project in projects if project.up], task_vars)
+        if not project.up:
+            return {}
+        options = {
+            "project_src": project.project_dir,
+            "project_name": project.name,
+            "files": [_stack.COMPOSE_FILE],
+            # The images were proved present by digest; nothing is asked of a registry any more.
+            "pull": "never",
+        }
+        if project.recreate:
+            forced = {"services": project.recreate, "recreate": "always", "dependencies": False}
+            done = self._run_compose(options | forced, task_vars)
+            if done.get("failed"):
+                return {"lost": one_line(done.get("msg"))}
+        limit, self._task.async_val = self._task.async_val, _settle.JOB_LIMIT
+        try:
+            job = self._run_compose(options | {"remove_orphans": True}, task_vars, wrap_async=True)
+        finally:
+            self._task.async_val = limit
+        return {"lost": one_line(job.get("msg"))} if job.get("failed") else {"job": job["results_file"]}
+
+    def settle(self, started: dict[str, dict[str, str]], state_dir: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Wait for stacks that were started; what is not well goes back, and the rest with it if the whole is worse.
+
+        Returns the result of an action.
+        """
+        names = list(started)
+        lost: dict[str, str] = {}
         done: dict[str, Any] = {}
         for phase in ("wait", "restored", "final"):
-            done = self.run_settle(phase, names, lost, state_dir, task_vars)
+            done = self.run_settle(phase, names, lost, started, state_dir, task_vars)
             if done.get("failed"):
                 return done
             lost = done["lost"]
             if not lost or (phase != "wait" and not done["restore"]):
                 break
-            back = [Project(entry["name"], entry["project_dir"], [], True) for entry in done["restore"]]
-            for name, wrong in self._bring_up(back, task_vars).items():
-                lost[name] += f"; and on the way back: {wrong}"
+            started = {
+                entry["name"]: self.start(Project(entry["name"], entry["project_dir"], [], True), task_vars)
+                for entry in done["restore"]
+            }
         result = {"changed": True, "stacks": done["stacks"]}
         if lost:
             result |= {"failed": True, "msg": _describe(lost, done["stacks"])}
         return result
 
-    def run_settle(self, phase, stacks, lost, state_dir, task_vars) -> dict[str, Any]:
+    def run_settle(self, phase, stacks, lost, started, state_dir, task_vars) -> dict[str, Any]:
         """Run a phase of compose_settle_target on the guest."""
-        options = {"phase": phase, "stacks": stacks, "lost": lost, "state_dir": state_dir}
         return self._execute_module(
             module_name="felhom.base_infra.compose_settle_target",
-            # Ansible leaves the results of background runs where they are, and removing one costs an execution.
-            module_args=options | {"job_files": self._job_files},
+            module_args={
+                "phase": phase,
+                "stacks": stacks,
+                "lost": lost,
+                "jobs": {stack: begun["job"] for stack, begun in started.items() if "job" in begun},
+                "not_started": {stack: begun["lost"] for stack, begun in started.items() if "lost" in begun},
+                "state_dir": state_dir,
+            },
             task_vars=task_vars,
         )
 
-    def _bring_up(self, projects: list[Project], task_vars: dict[str, Any]) -> dict[str, str]:
-        """Have Compose bring projects up without waiting. Returns what went wrong, by stack."""
-        forced = [project for project in projects if project.recreate]
-        lost = self._run_compose(
-            {
-                project.name: _compose_options(project)
-                | {"services": project.recreate, "recreate": "always", "dependencies": False}
-                for project in forced
-            },
-            task_vars,
-        )
-        return lost | self._run_compose(
-            {
-                project.name: _compose_options(project) | {"remove_orphans": True}
-                for project in projects
-                if project.name not in lost
-            },
-            task_vars,
-        )
-
-    def _run_compose(self, runs: dict[str, dict[str, Any]], task_vars: dict[str, Any]) -> dict[str, str]:
-        """One run of Compose for each stack, all at the same time. Returns what went wrong, by stack."""
-        module = "community.docker.docker_compose_v2"
-        if len(runs) < 2:
-            results = {
-                stack: self._execute_module(module_name=module, module_args=options, task_vars=task_vars)
-                for stack, options in runs.items()
-            }
-        else:
-            results = self._execute_together(module, runs, task_vars)
-        return {
-            stack: str(result.get("msg") or "Compose failed").strip().replace("\n", " ")
-            for stack, result in results.items()
-            if result.get("failed")
-        }
-
-    def _execute_together(self, module, runs, task_vars) -> dict[str, dict[str, Any]]:
-        """Execute a module several times in the background, as Ansible's own gather_facts does it, and wait for all."""
-        limit, self._task.async_val = self._task.async_val, _COMPOSE_LIMIT
-        try:
-            jobs = {
-                stack: self._execute_module(
-                    module_name=module, module_args=options, task_vars=task_vars, wrap_async=True
-                )
-                for stack, options in runs.items()
-            }
-        finally:
-            self._task.async_val = limit
-        results = {stack: job for stack, job in jobs.items() if job.get("failed")}
-        self._job_files += [job["results_file"] for stack, job in jobs.items() if stack not in results]
-        for stack, job in jobs.items():
-            while stack not in results:
-                state = self._ask_for_job(job, task_vars)
-                if state.get("finished") or state.get("failed"):
-                    results[stack] = state
-                else:
-                    time.sleep(_COMPOSE_POLL)
-        return results
-
-    def _ask_for_job(self, job: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        options = {"jid": job["ansible_job_id"], "_async_dir": os.path.dirname(job["results_file"])}
+    def _run_compose(self, options: dict[str, Any], task_vars: dict[str, Any], **how: Any) -> dict[str, Any]:
         return self._execute_module(
-            module_name="ansible.legacy.async_status", module_args=options, task_vars=task_vars, wrap_async=False
+            module_name="community.docker.docker_compose_v2", module_args=options, task_vars=task_vars, **how
         )
 
 
-def _compose_options(project: Project) -> dict[str, Any]:
-    return {
-        "project_src": project.project_dir,
-        "project_name": project.name,
-        "files": [_stack.COMPOSE_FILE],
-        # The images were proved present by digest; nothing is asked of a registry any more.
-        "pull": "never",
-    }
+def one_line(text: Any) -> str:
+    """A module's message as a line of ours."""
+    return str(text or "Compose failed").strip().replace("\n", " ")
 
 
 def _describe(lost: dict[str, str], stacks: dict[str, dict[str, Any]]) -> str:
