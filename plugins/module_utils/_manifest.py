@@ -34,7 +34,28 @@ def load(state_dir: str) -> dict:
     version = manifest.get("version") if isinstance(manifest, dict) else None
     if version != _VERSION or not isinstance(manifest.get("stacks"), dict):
         raise ManifestError(f"{path}: not a manifest of version {_VERSION}")
+    for stack, record in manifest["stacks"].items():
+        if not _is_record(record):
+            raise ManifestError(f"{path}: what it says of stack {stack!r} is not a record")
     return manifest["stacks"]
+
+
+def _is_record(record: object) -> bool:
+    """Whether everything is there that a comparison reads (see _drift)."""
+    return (
+        isinstance(record, dict)
+        and isinstance(record.get("project_dir"), str)
+        and isinstance(record.get("wait"), str)
+        and _is_table(record.get("directories"), {"mode", "uid", "gid"})
+        and _is_table(record.get("files"), {"sha256", "mode", "uid", "gid", "create_only"})
+        and _is_table(record.get("services"), {"container", "image", "digest", "networks"})
+    )
+
+
+def _is_table(entries: object, keys: set) -> bool:
+    return isinstance(entries, dict) and all(
+        isinstance(entry, dict) and keys <= set(entry) for entry in entries.values()
+    )
 
 
 def save(state_dir: str, stacks: dict) -> None:

@@ -44,7 +44,7 @@ def _reasons(state_dir: str, stack: str, record: dict[str, Any], engine: _engine
             + _stack.leftover_reasons(stack, record, state_dir)
             + _drift.engine_reasons(stack, record, engine)
         )
-    except (OSError, KeyError, TypeError, AttributeError) as error:
-        return [f"the record can't be compared with: {type(error).__name__}"]
+    except OSError as error:
+        return [f"{error.filename}: {error.strerror}"]
     unsettled = _generations.load(state_dir, stack, _generations.NEXT) is not None
     return [reason.text for reason in reasons] + (["a run that applied it did not end"] if unsettled else [])

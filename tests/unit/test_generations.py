@@ -21,10 +21,10 @@ def owned_by_the_tester(monkeypatch):
 def generation(root, **texts):
     """A generation of a stack with these files."""
     files = {
-        path: {"sha256": None, "mode": "0600", "uid": os.getuid(), "gid": os.getgid(), "create_only": False}
-        for path in texts
+        path: {"sha256": text, "mode": "0600", "uid": os.getuid(), "gid": os.getgid(), "create_only": False}
+        for path, text in texts.items()
     }
-    record = {"project_dir": str(root), "wait": "healthy", "directories": {}, "files": files, "services": texts}
+    record = {"project_dir": str(root), "wait": "healthy", "directories": {}, "files": files, "services": {}}
     return {"record": record, "contents": texts}
 
 
@@ -44,7 +44,7 @@ def test_what_was_well_is_kept_until_the_next_is_and_one_longer(tmp_path):
     for text in ("one", "two", "three"):
         apply(tmp_path, tmp_path, a=text)
     assert names(tmp_path) == {"next": None, "good": {"a": "three"}, "previous": {"a": "two"}, "rejected": None}
-    assert _manifest.load(str(tmp_path))["web"]["services"] == {"a": "three"}
+    assert _manifest.load(str(tmp_path))["web"]["files"]["a"]["sha256"] == "three"
 
 
 def test_a_repair_keeps_the_way_back(tmp_path):
@@ -98,7 +98,7 @@ def test_a_commit_that_was_cut_short_is_finished_by_the_next(tmp_path, monkeypat
     monkeypatch.undo()
     apply(tmp_path, tmp_path, a="two")
     assert names(tmp_path) == {"next": None, "good": {"a": "two"}, "previous": {"a": "one"}, "rejected": None}
-    assert _manifest.load(str(tmp_path))["web"]["services"] == {"a": "two"}
+    assert _manifest.load(str(tmp_path))["web"]["files"]["a"]["sha256"] == "two"
 
 
 def test_the_files_go_back(tmp_path):

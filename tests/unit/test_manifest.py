@@ -10,9 +10,12 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import _manifest
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the manifest belongs to root")
 
 
+RECORD = {"project_dir": "/opt/docker/traefik", "wait": "healthy", "directories": {}, "files": {}, "services": {}}
+
+
 def test_what_was_saved_is_loaded(tmp_path):
-    _manifest.save(str(tmp_path / "state"), {"traefik": {"wait": "healthy"}})
-    assert _manifest.load(str(tmp_path / "state")) == {"traefik": {"wait": "healthy"}}
+    _manifest.save(str(tmp_path / "state"), {"traefik": RECORD})
+    assert _manifest.load(str(tmp_path / "state")) == {"traefik": RECORD}
     assert (tmp_path / "state/manifest.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -30,3 +33,13 @@ def test_a_broken_one_is_named_in_one_line(tmp_path, content):
         _manifest.load(str(tmp_path))
     assert str(tmp_path / "manifest.json") in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{}, None, [], RECORD | {"project_dir": 1}, RECORD | {"files": []}, RECORD | {"services": {"traefik": {}}}],
+)
+def test_a_record_that_is_none_is_named(tmp_path, record):
+    _manifest.save(str(tmp_path), {"traefik": record})
+    with pytest.raises(_manifest.ManifestError, match="what it says of stack 'traefik' is not a record"):
+        _manifest.load(str(tmp_path))

@@ -94,3 +94,22 @@ def test_what_is_well_by_name(applied):
     assert _settle.well_services({}, engine) == []
     for changes in (EXITED, STARTING, {"health": "unhealthy"}, {"service": "other"}):
         assert _settle.well_services(stacks, engine_for(stack, **changes)) == []
+
+
+def test_the_result_of_a_background_run(tmp_path, monkeypatch):
+    path = tmp_path / "j1"
+    clock = Time()
+    monkeypatch.setattr(_settle, "time", clock)
+    path.write_text('{"started": true, "finished": false, "ansible_job_id": "j1"}')
+    assert _settle.job_result(str(path), limit=5)["msg"] == "Compose did not end within 5 s"
+    path.write_text('{"changed": true, "failed": false}')
+    assert _settle.job_result(str(path)) == {"changed": True, "failed": False}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff"])
+def test_a_background_run_without_a_result(tmp_path, content):
+    path = tmp_path / "j1"
+    if content is not None:
+        path.write_bytes(content)
+    result = _settle.job_result(str(path))
+    assert result["failed"] and str(path) in result["msg"]
