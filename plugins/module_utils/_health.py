@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from calendar import timegm
 from collections import namedtuple
+from json import loads
+from time import strptime
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import engine_reasons, file_reasons
 from ansible_collections.felhom.base_infra.plugins.module_utils._image import repo_digest
@@ -118,6 +121,50 @@ def redirect_check(host, answer, location):
     ):
         return Check(check_id, "ok", f"redirects to HTTPS ({answer})", "")
     return Check(check_id, "fail", f"answers {answer} instead of a redirect to HTTPS", _CONVERGE)
+
+
+Certificate = namedtuple("Certificate", "issuer expires")
+Certificate.__doc__ = """issuer as openssl prints it; expires in seconds since the epoch."""
+
+_SELF_SIGNED = "TRAEFIK DEFAULT CERT"
+_RENEWAL_OVERDUE = 20 * 86400  # Traefik renews 30 days before the end
+_ACME_FIX = "see 'docker logs traefik'; converge again when the Cloudflare token was wrong"
+
+
+def parse_certificate(text):
+    """What `openssl x509 -noout -issuer -enddate` prints. Raises ValueError for anything else."""
+    lines = dict(line.partition("=")[::2] for line in text.splitlines())
+    try:
+        expires = timegm(strptime(lines["notAfter"], "%b %d %H:%M:%S %Y GMT"))
+        return Certificate(lines["issuer"].strip(), expires)
+    except KeyError as error:
+        raise ValueError(f"no {error.args[0]} in what openssl printed") from error
+
+
+def certificate_check(host, certificate, now, why):
+    """The certificate that the proxy serves for a name. why is what Traefik last said of a failed issuance, or ""."""
+    check_id = f"certificate.{host}"
+    said = f": {why}" if why else ""
+    if _SELF_SIGNED in certificate.issuer:
+        return Check(check_id, "degraded", f"no certificate was issued yet{said}", _ACME_FIX)
+    days = int((certificate.expires - now) // 86400)
+    if certificate.expires < now:
+        return Check(check_id, "fail", f"the certificate expired {-days} days ago{said}", _ACME_FIX)
+    if certificate.expires - now < _RENEWAL_OVERDUE:
+        return Check(check_id, "degraded", f"not renewed, {days} days left{said}", _ACME_FIX)
+    return Check(check_id, "ok", f"valid for {days} days, issued by {certificate.issuer}", "")
+
+
+def issuance_error(lines):
+    """The last thing that Traefik's log says of a certificate it did not get, "" for nothing."""
+    for line in reversed(lines):
+        try:
+            entry = loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("level") == "error" and "acmeCA" in entry:
+            return " ".join(str(entry.get("error") or entry.get("message")).split())[:300]
+    return ""
 
 
 def table(host, checks):

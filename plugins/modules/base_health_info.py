@@ -109,6 +109,7 @@ import json
 import os
 import socket
 import ssl
+import subprocess
 import time
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -116,6 +117,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _health, _ledger, _manifest
 
+_LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 
@@ -175,6 +177,7 @@ def run_checks(params: dict[str, Any]) -> list[_health.Check]:
     checks += _health.stack_checks(stacks, engine)
     if params["proxy_host"]:
         checks += proxy_checks(params)
+        checks += certificate_checks(params, engine)
     return checks
 
 
@@ -191,6 +194,28 @@ def proxy_checks(params: dict[str, Any]) -> list[_health.Check]:
     plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
     redirected, location = ask(plain, host, "/a?b=c")
     return [served, _health.redirect_check(host, redirected, location)]
+
+
+def certificate_checks(params: dict[str, Any], engine: _engine.Engine) -> list[_health.Check]:
+    """What the certificate is worth that the proxy serves; nothing where it serves none, which was said already."""
+    host = params["proxy_host"]
+    connection = _Https(params["proxy_address"], params["proxy_https_port"], host)
+    try:
+        connection.connect()
+        certificate = connection.sock.getpeercert(binary_form=True)
+    except OSError:
+        return []
+    finally:
+        connection.close()
+    command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
+    printed = subprocess.run(command, input=certificate, capture_output=True).stdout.decode(errors="replace")
+    try:
+        found = _health.parse_certificate(printed)
+    except ValueError as error:
+        return [_health.Check(f"certificate.{host}", "fail", str(error), "see 'docker logs traefik'")]
+    proxies = [container.id for container in engine.containers if container.name == "traefik"]
+    lines = [line for proxy in proxies for line in _engine.log_lines(proxy, _LOG_LINES)]
+    return [_health.certificate_check(host, found, time.time(), _health.issuance_error(lines))]
 
 
 class _Https(HTTPConnection):

@@ -89,3 +89,47 @@ def test_the_table_names_the_guest_and_the_fix():
         "  fail      c    broken",
         "                 fix: mend it",
     ]
+
+
+PRINTED = "issuer=CN = Pebble Intermediate CA 1a2b3c\nnotAfter=Nov 23 12:00:00 2031 GMT\n"
+EXPIRES = 1953201600
+
+
+def test_a_certificate_as_openssl_prints_it():
+    assert _health.parse_certificate(PRINTED) == ("CN = Pebble Intermediate CA 1a2b3c", EXPIRES)
+
+
+@pytest.mark.parametrize("text", ["", "issuer=CN = x\n", "issuer=x\nnotAfter=yesterday\n"])
+def test_a_certificate_that_openssl_could_not_read(text):
+    with pytest.raises(ValueError):
+        _health.parse_certificate(text)
+
+
+@pytest.mark.parametrize(
+    "issuer, days, why, verdict, words",
+    [
+        ("CN = R11", 60, "", "ok", "valid for 60 days, issued by CN = R11"),
+        ("CN = R11", 60, "an old error", "ok", "valid for 60 days, issued by CN = R11"),
+        ("CN = R11", 10, "9109: Invalid", "degraded", "not renewed, 10 days left: 9109: Invalid"),
+        ("CN = R11", -2, "", "fail", "the certificate expired 2 days ago"),
+        ("CN = TRAEFIK DEFAULT CERT", 300, "", "degraded", "no certificate was issued yet"),
+        ("CN = TRAEFIK DEFAULT CERT", 300, "9109: Invalid", "degraded", "no certificate was issued yet: 9109: Invalid"),
+    ],
+)
+def test_a_certificate(issuer, days, why, verdict, words):
+    certificate = _health.Certificate(issuer, 1000000 + days * 86400)
+    check = _health.certificate_check("files.example", certificate, 1000000, why)
+    assert (check.id, check.verdict, check.reason) == ("certificate.files.example", verdict, words)
+
+
+def test_what_traefik_says_of_a_certificate():
+    # Recorded from Traefik 3.7.15, shortened.
+    error = (
+        '{"level":"error","providerName":"cloudflare.acme","acmeCA":"https://ca.felhom.test:14000/dir",'
+        '"error":"unable to generate a certificate: [status code 403] 9109:\\nInvalid access token",'
+        '"message":"Unable to obtain ACME certificate for domains"}'
+    )
+    assert _health.issuance_error([error, "no json", '{"level":"error","message":"other"}', "[]"]) == (
+        "unable to generate a certificate: [status code 403] 9109: Invalid access token"
+    )
+    assert _health.issuance_error([]) == ""

@@ -293,10 +293,8 @@ def test_a_changed_secret_recreates_its_one_service(guest, play):
 
 def test_a_changed_dynamic_file_recreates_nothing_and_is_picked_up(guest, play, browse, domain):
     router = {"rule": f"Host(`dynamic.{domain}`)", "entryPoints": ["websecure"], "service": "noop@internal"}
-    dynamic = {
-        "tls": {"options": {"default": {"minVersion": "VersionTLS12"}}},
-        "http": {"routers": {"dynamic": router}},
-    }
+    middlewares = {"security-headers": {"headers": {"contentTypeNosniff": True}}}
+    dynamic = {"http": {"routers": {"dynamic": router}, "middlewares": middlewares}}
     before = guest.ids()
     assert browse(f"https://dynamic.{domain}/")[0] == 404
     assert play("site.yml", *extra(__base_traefik_dynamic=dynamic)).status == 0

@@ -220,6 +220,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.client_address[0]
 
     def _answer(self, status, body):
+        if self._route(self.path) != "health":
+            log(f"{self.command} {self.path.partition('?')[0]} {status} {self._client()}")
         text = body if isinstance(body, str) else json.dumps(body)
         self.send_response(status)
         self.send_header("Content-Length", str(len(text.encode())))

@@ -17,6 +17,7 @@ NEEDED = {
     "docker-registry": "docker-registry",
     "dnsmasq": "dnsmasq-base",
     "openssl": "openssl",
+    "pebble": "pebble",
     "ssh-keygen": "openssh-client",
     "curl": "curl",
     "ip": "iproute2",

@@ -16,6 +16,10 @@ from .settings import BED, BRIDGE, CACHE, GATEWAY, KEYS, NETWORK, REGISTRY, RUN,
 HUB = "registry-1.docker.io"
 PRIVATE = "registry.felhom.test"
 EDGES = ["region1.v2.argotunnel.com", "region2.v2.argotunnel.com"]
+# Where the customer's zones, the authority and Cloudflare's API are played.
+ZONES = ["acme.felhom.test", "extra.felhom.test"]
+AUTHORITY = "ca.felhom.test"
+API_PORT, ZONE_PORT = 8053, 5354
 NAT_MARK = f"felhom bed {BRIDGE}"
 
 
@@ -27,14 +31,15 @@ def up() -> None:
     run("ip", "link", "set", BRIDGE, "up")
     _certificates()
     real = hub_is_real()
-    names = [PRIVATE, *([] if real else [HUB, *EDGES])]
+    names = [PRIVATE, AUTHORITY, *([] if real else [HUB, *EDGES])]
     # Without a server to ask dnsmasq refuses every other name at once; one that hangs costs each pull 10 s.
     upstream = [] if real else ["--no-resolv"]
     addresses = [f"--address=/{name}/{GATEWAY}" for name in names]
+    zones = [f"--server=/{zone}/{GATEWAY}#{ZONE_PORT}" for zone in ZONES]
     start_service(
         "dnsmasq",
         *["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-hosts"],
-        *["--bind-interfaces", f"--listen-address={GATEWAY}", "--except-interface=lo", *upstream, *addresses],
+        *["--bind-interfaces", f"--listen-address={GATEWAY}", "--except-interface=lo", *upstream, *addresses, *zones, "--no-negcache"],
     )
     tls = f", tls: {{certificate: {KEYS}/registry.crt, key: {KEYS}/registry.key}}"
     for name, address, extra in (("registry", f"{GATEWAY}:5000", ""), ("hub", f"{GATEWAY}:443", tls)):
@@ -45,6 +50,8 @@ def up() -> None:
             f'http: {{addr: "{address}"{extra}}}\n'
         )
         start_service(name, "docker-registry", "serve", configuration)
+    start_service("cloudflare", sys.executable, BED / "cloudflare.py", GATEWAY, API_PORT, ZONE_PORT, *ZONES)
+    _authority()
     if real:
         _nat("-A")
     else:
@@ -54,11 +61,47 @@ def up() -> None:
 
 def down() -> None:
     """Take away what up made."""
-    for name in ("dnsmasq", "registry", "hub", "edge"):
+    for name in ("dnsmasq", "registry", "hub", "edge", "cloudflare", "pebble"):
         stop_service(name)
     _nat("-D")
     if succeeds("ip", "link", "show", BRIDGE):
         run("ip", "link", "delete", BRIDGE)
+
+
+def _authority() -> None:
+    """A certificate authority that checks as Let's Encrypt does. Its root is another one each time it starts."""
+    configuration = {
+        "listenAddress": f"{GATEWAY}:14000",
+        "managementListenAddress": f"{GATEWAY}:15000",
+        "certificate": str(KEYS / "registry.crt"),
+        "privateKey": str(KEYS / "registry.key"),
+        "httpPort": 80,
+        "tlsPort": 443,
+        "externalAccountBindingRequired": False,
+    }
+    (RUN / "pebble.json").write_text(json.dumps({"pebble": configuration}))
+    # Without these it sleeps before it checks, and refuses good requests at random, to harden clients.
+    start_service(
+        *["pebble", "env", "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"],
+        *["pebble", "-config", RUN / "pebble.json", "-dnsserver", f"{GATEWAY}:{ZONE_PORT}"],
+    )
+
+
+def settings() -> dict[str, object]:
+    """What the roles have to know to use the bed's authority and zones instead of the world's."""
+    return {
+        "base_traefik_acme_ca_server": f"https://{AUTHORITY}:14000/dir",
+        "base_traefik_acme_ca_bundle": (KEYS / "ca.crt").read_text(),
+        "base_traefik_acme_resolvers": [f"{GATEWAY}:53"],
+        "base_traefik_cf_api_url": f"http://{GATEWAY}:{API_PORT}/client/v4",
+    }
+
+
+def issuer() -> str:
+    """The certificate, PEM, to which what the authority issued leads up."""
+    asked = f"{AUTHORITY}:15000"
+    trusting = ["--noproxy", "*", "--cacert", KEYS / "ca.crt", "--resolve", f"{asked}:{GATEWAY}"]
+    return run("curl", "-fsS", "--retry", 20, "--retry-connrefused", *trusting, f"https://{asked}/roots/0")
 
 
 def edge(state: str) -> None:
@@ -93,20 +136,22 @@ def _answers(url: str) -> bool:
 
 
 def _certificates() -> None:
-    """An authority of the bed's own, and a certificate for the names under which the registry answers."""
-    if (KEYS / "registry.crt").exists():
-        return
+    """An authority of the bed's own, and a certificate for the names under which its services answer."""
     openssl = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
-    run(
-        *openssl, "-x509", "-days", 3650, "-subj", "/CN=felhom bed", "-keyout", KEYS / "ca.key", "-out", KEYS / "ca.crt"
-    )
+    if not (KEYS / "ca.crt").exists():
+        made = ["-keyout", KEYS / "ca.key", "-out", KEYS / "ca.crt"]
+        run(*openssl, "-x509", "-days", 3650, "-subj", "/CN=felhom bed", *made)
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "felhom bed", "-f", KEYS / "ssh")
+    names = f"subjectAltName=DNS:{HUB},DNS:{PRIVATE},DNS:{AUTHORITY}\n"
+    if (KEYS / "registry.crt").exists() and (KEYS / "names").read_text() == names:
+        return
+    (KEYS / "registry.crt").unlink(missing_ok=True)
     run(*openssl, "-subj", f"/CN={HUB}", "-keyout", KEYS / "registry.key", "-out", KEYS / "registry.csr")
-    (KEYS / "names").write_text(f"subjectAltName=DNS:{HUB},DNS:{PRIVATE}\n")
+    (KEYS / "names").write_text(names)
     run(
         *["openssl", "x509", "-req", "-in", KEYS / "registry.csr", "-CA", KEYS / "ca.crt", "-CAkey", KEYS / "ca.key"],
         *["-CAcreateserial", "-days", 3650, "-extfile", KEYS / "names", "-out", KEYS / "registry.crt"],
     )
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "felhom bed", "-f", KEYS / "ssh")
 
 
 def _wait_for_registry() -> None:

@@ -1,0 +1,185 @@
+"""What a browser, the tunnel, and somebody who means harm get from the proxy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+BED = Path(__file__).resolve().parents[3] / "tests/bed/bed"
+ACME_FILE = "/opt/docker/traefik/acme/acme.json"
+STATUS_FILE = "/var/lib/felhom-base-infra/status.json"
+
+
+@pytest.fixture(scope="module")
+def trust() -> ssl.SSLContext:
+    """A client that trusts the bed's authority and nobody else."""
+    root = subprocess.run([BED, "issuer"], check=True, capture_output=True, text=True).stdout
+    return ssl.create_default_context(cadata=root)
+
+
+@pytest.fixture
+def served(address, trust):
+    """The certificate that is served for a name, checked against the bed's authority; waits for its issuance."""
+
+    def get(name: str, seconds: float = 90) -> dict:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                with (
+                    socket.create_connection((address, 443), timeout=5) as plain,
+                    trust.wrap_socket(plain, server_hostname=name) as tls,
+                ):
+                    return tls.getpeercert()
+            except ssl.SSLError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    return get
+
+
+def names(certificate: dict) -> set[str]:
+    return {name for _kind, name in certificate["subjectAltName"]}
+
+
+def certificate_check(host) -> dict:
+    checks = json.loads(host.file(STATUS_FILE).content_string)["checks"]
+    return next(check for check in checks if check["id"].startswith("certificate."))
+
+
+def test_a_certificate_is_issued_for_the_domain_and_all_names_below_it(host, served, customer):
+    domain = customer["customer"]["domain"]
+    certificate = served(f"files.{domain}")
+    assert names(certificate) == {domain, f"*.{domain}"}
+    assert "Pebble" in str(certificate["issuer"])
+    assert served(f"anything.{domain}")["serialNumber"] == certificate["serialNumber"]
+    file = host.file(ACME_FILE)
+    assert (oct(file.mode), file.uid) == (oct(0o600), 0)
+
+
+def test_the_certificate_survives_converges_changes_rollbacks_and_the_stack_s_removal(host, play, served, customer):
+    name = f"files.{customer['customer']['domain']}"
+    serial = served(name)["serialNumber"]
+    assert play("site.yml", "--extra-vars", "base_traefik_log_level=WARN").status == 0
+    assert served(name)["serialNumber"] == serial
+    assert play("rollback.yml", "--extra-vars", '{"base_infra_rollback_stacks": ["traefik"]}').status == 0
+    assert served(name)["serialNumber"] == serial
+    gone = play("site.yml", "--extra-vars", "base_traefik_state=absent", "--extra-vars", "base_health_must_be_well=false")
+    assert gone.status == 0, gone.output
+    assert not host.file("/opt/docker/traefik/docker-compose.yml").exists
+    assert play("site.yml").status == 0
+    assert served(name)["serialNumber"] == serial
+    assert certificate_check(host)["verdict"] == "ok"
+
+
+def test_a_wrong_token_is_told_and_stops_nothing(host, play, browse, customer):
+    domain = customer["customer"]["domain"]
+    host.check_output(f"cp -a {ACME_FILE} /run/acme.json; : > {ACME_FILE}; docker restart traefik")
+    try:
+        assert play("site.yml", "--extra-vars", "guest_config_cf_api_token=revoked-token-of-the-tests").status == 0
+        for _ in range(60):
+            assert play("health.yml").status == 0
+            check = certificate_check(host)
+            if "Invalid access token" in check["reason"]:
+                break
+            time.sleep(1)
+        assert check["verdict"] == "degraded"
+        assert "9109: Invalid access token" in check["reason"]
+        assert "revoked-token" not in str(check)
+        assert browse(f"https://files.{domain}/")[0] == 200
+    finally:
+        host.check_output(f"docker stop traefik; cp -a /run/acme.json {ACME_FILE}; rm /run/acme.json")
+        assert play("site.yml").status == 0
+
+
+def test_another_token_is_used_for_the_next_certificate(play, served, customer):
+    """A domain more needs a certificate more, which only the new token gets."""
+    settings = {
+        "guest_config_cf_api_token": "test-customers" + "-api-token-rotated",
+        "base_traefik_extra_domains": ["extra.felhom.test"],
+    }
+    assert play("site.yml", "--extra-vars", json.dumps(settings)).status == 0
+    assert names(served("www.extra.felhom.test")) == {"extra.felhom.test", "*.extra.felhom.test"}
+    assert names(served(f"files.{customer['customer']['domain']}"))
+    assert play("site.yml").status == 0
+
+
+def ask(address: str, url: str, *options: str) -> str:
+    """Status line and headers of an answer, as curl prints them."""
+    name = url.split("/")[2]
+    command = ["curl", "-sk", "--noproxy", "*", "--max-time", "10", "--resolve", f"{name}:443:{address}", "-D", "-"]
+    return subprocess.run([*command, "-o", "/dev/null", *options, url], capture_output=True, text=True).stdout
+
+
+def test_every_answer_bears_the_security_headers(address, customer):
+    headers = ask(address, f"https://files.{customer['customer']['domain']}/").lower()
+    assert "strict-transport-security: max-age=31536000" in headers
+    assert "x-content-type-options: nosniff" in headers
+    assert "x-frame-options: sameorigin" in headers
+    assert "referrer-policy: strict-origin-when-cross-origin" in headers
+
+
+@pytest.mark.parametrize("version, accepted", [("tls1_1", False), ("tls1_2", True), ("tls1_3", True)])
+def test_old_tls_is_refused(address, version, accepted):
+    command = f"openssl s_client -{version} -cipher ALL:@SECLEVEL=0 -connect {address}:443 -servername x </dev/null"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode == 0) == accepted, done.stderr
+
+
+def test_the_dashboard_is_closed_until_somebody_may_see_it(address, play, customer):
+    url = f"https://traefik.{customer['customer']['domain']}/dashboard/"
+    assert " 404" in ask(address, url).splitlines()[0]
+    hashed = subprocess.run(
+        ["openssl", "passwd", "-apr1", "-salt", "bedsalt0", "the password"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    settings = json.dumps({"base_traefik_dashboard_users": [f"ops:{hashed}"]})
+    run = play("site.yml", "--diff", "--extra-vars", settings)
+    assert run.status == 0, run.output
+    assert hashed not in run.output
+    for _ in range(40):
+        if " 401" in ask(address, url).splitlines()[0]:
+            break
+        time.sleep(0.5)
+    assert " 401" in ask(address, url).splitlines()[0]
+    assert " 401" in ask(address, url, "--user", "ops:another password").splitlines()[0]
+    assert " 200" in ask(address, url, "--user", "ops:the password").splitlines()[0]
+    assert play("site.yml").status == 0
+    assert " 404" in ask(address, url).splitlines()[0]
+
+
+def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, customer):
+    """cloudflared speaks plain HTTP to the unpublished entry and says who asked; port 80 would redirect it for ever."""
+    image = host.ansible.get_variables()["felhom_controller_image"]
+    request = f"""
+import urllib.request
+headers = {{"Host": "files.{customer["customer"]["domain"]}", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}}
+print(urllib.request.urlopen(urllib.request.Request("http://traefik:8880/", headers=headers), timeout=5).status)
+"""
+    inside = f"docker run --rm --network traefik-public --entrypoint python3 {image} -c {shlex.quote(request)}"
+    assert host.check_output(inside) == "200"
+    assert host.run("curl -s --max-time 2 http://127.0.0.1:8880/").rc != 0
+    last = host.check_output("docker logs --tail 20 filebrowser 2>&1")
+    assert "203.0.113.9" in last
+
+
+@pytest.mark.parametrize(
+    "request_, answered",
+    [
+        ("http://socket-proxy:2375/v1.41/containers/json", True),
+        ("http://socket-proxy:2375/v1.41/images/json", False),
+        ("--post-data={} http://socket-proxy:2375/v1.41/containers/create", False),
+        ("--post-data= http://socket-proxy:2375/v1.41/containers/filebrowser/restart", False),
+    ],
+)
+def test_traefik_may_read_containers_and_nothing_more(host, request_, answered):
+    done = host.run(f"docker exec traefik wget -q -O - {request_}")
+    assert (done.rc == 0) == answered, done.stdout + done.stderr
+    if not answered:
+        assert "403" in done.stderr or "405" in done.stderr, done.stderr
