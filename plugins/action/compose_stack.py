@@ -168,7 +168,8 @@ class ActionModule(ComposeActionBase):
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         variables = task_vars | {"compose_stack_generated": generated}
         try:
-            return lookup.run([name], variables=variables)[0]
+            # Ansible makes None of a template that renders to nothing.
+            return lookup.run([name], variables=variables)[0] or ""
         except AnsibleError as error:
             raise AnsibleActionFail(f"stack {self._task.args['name']}: template {name}: {error.message}") from error
 

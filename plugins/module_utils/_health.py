@@ -128,6 +128,7 @@ Certificate.__doc__ = """issuer as openssl prints it; expires in seconds since t
 
 _SELF_SIGNED = "TRAEFIK DEFAULT CERT"
 _RENEWAL_OVERDUE = 20 * 86400  # Traefik renews 30 days before the end
+_SHOWN = 400  # characters of what Traefik says
 _ACME_FIX = "see 'docker logs traefik'; converge again when the Cloudflare token was wrong"
 
 
@@ -163,7 +164,9 @@ def issuance_error(lines):
         except ValueError:
             continue
         if isinstance(entry, dict) and entry.get("level") == "error" and "acmeCA" in entry:
-            return " ".join(str(entry.get("error") or entry.get("message")).split())[:300]
+            text = " ".join(str(entry.get("error") or entry.get("message")).split())
+            # What went wrong is at the end, after the names of all that failed for it.
+            return text if len(text) <= _SHOWN else f"…{text[-_SHOWN:]}"
     return ""
 
 

@@ -133,3 +133,6 @@ def test_what_traefik_says_of_a_certificate():
         "unable to generate a certificate: [status code 403] 9109: Invalid access token"
     )
     assert _health.issuance_error([]) == ""
+    long = '{"level":"error","acmeCA":"x","error":"' + "x" * 1000 + ' 9109: Invalid access token"}'
+    assert _health.issuance_error([long]).endswith("x 9109: Invalid access token")
+    assert len(_health.issuance_error([long])) < 500

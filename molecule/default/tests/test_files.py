@@ -79,7 +79,9 @@ def test_mounts_that_the_controller_made_stay_for_ever(host, guest, play, api):
         }
     }
     original = host.file(COMPOSE_FILE).content_string
-    host.check_output("mkdir -p /mnt/photos /mnt/archive && touch /mnt/photos/summer.jpg && chown -R 1000:1000 /mnt/photos")
+    host.check_output(
+        "mkdir -p /mnt/photos /mnt/archive && touch /mnt/photos/summer.jpg && chown -R 1000:1000 /mnt/photos"
+    )
     host.check_output(f"cat > {COMPOSE_FILE} <<'END'\n{yaml.safe_dump(theirs)}END")
     try:
         run = play("site.yml", "--diff")

@@ -71,7 +71,9 @@ def test_the_certificate_survives_converges_changes_rollbacks_and_the_stack_s_re
     assert served(name)["serialNumber"] == serial
     assert play("rollback.yml", "--extra-vars", '{"base_infra_rollback_stacks": ["traefik"]}').status == 0
     assert served(name)["serialNumber"] == serial
-    gone = play("site.yml", "--extra-vars", "base_traefik_state=absent", "--extra-vars", "base_health_must_be_well=false")
+    gone = play(
+        "site.yml", "--extra-vars", "base_traefik_state=absent", "--extra-vars", "base_health_must_be_well=false"
+    )
     assert gone.status == 0, gone.output
     assert not host.file("/opt/docker/traefik/docker-compose.yml").exists
     assert play("site.yml").status == 0
@@ -84,12 +86,11 @@ def test_a_wrong_token_is_told_and_stops_nothing(host, play, browse, customer):
     host.check_output(f"cp -a {ACME_FILE} /run/acme.json; : > {ACME_FILE}; docker restart traefik")
     try:
         assert play("site.yml", "--extra-vars", "guest_config_cf_api_token=revoked-token-of-the-tests").status == 0
-        for _ in range(60):
+        for _ in range(20):
             assert play("health.yml").status == 0
             check = certificate_check(host)
             if "Invalid access token" in check["reason"]:
                 break
-            time.sleep(1)
         assert check["verdict"] == "degraded"
         assert "9109: Invalid access token" in check["reason"]
         assert "revoked-token" not in str(check)
@@ -159,7 +160,8 @@ def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, cust
     image = host.ansible.get_variables()["felhom_controller_image"]
     request = f"""
 import urllib.request
-headers = {{"Host": "files.{customer["customer"]["domain"]}", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}}
+headers = {{"Host": "files.{customer["customer"]["domain"]}"}}
+headers |= {{"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}}
 print(urllib.request.urlopen(urllib.request.Request("http://traefik:8880/", headers=headers), timeout=5).status)
 """
     inside = f"docker run --rm --network traefik-public --entrypoint python3 {image} -c {shlex.quote(request)}"

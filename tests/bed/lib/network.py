@@ -39,7 +39,15 @@ def up() -> None:
     start_service(
         "dnsmasq",
         *["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-hosts"],
-        *["--bind-interfaces", f"--listen-address={GATEWAY}", "--except-interface=lo", *upstream, *addresses, *zones, "--no-negcache"],
+        *[
+            "--bind-interfaces",
+            f"--listen-address={GATEWAY}",
+            "--except-interface=lo",
+            *upstream,
+            *addresses,
+            *zones,
+            "--no-negcache",
+        ],
     )
     tls = f", tls: {{certificate: {KEYS}/registry.crt, key: {KEYS}/registry.key}}"
     for name, address, extra in (("registry", f"{GATEWAY}:5000", ""), ("hub", f"{GATEWAY}:443", tls)):
