@@ -66,8 +66,10 @@ class Guest:
         return dict(line.split() for line in lines)
 
     def disk(self) -> str:
-        """Digests of all that was written."""
-        return self.run("find /opt/docker -type f ! -path '*/data/*' | sort | xargs sha256sum")
+        """Digests of all that was written, and not made by a program for itself."""
+        return self.run(
+            "find /opt/docker -type f ! -path '*/data/*' ! -name acme.json -print0 | sort -z | xargs -0 sha256sum"
+        )
 
     def changed_since(self, before: dict[str, str]) -> set[str]:
         """Containers that are others, or gone, since."""

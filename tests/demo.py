@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -34,7 +37,7 @@ def main() -> None:
     run(CUSTOMER, "configure", GUEST)
     step("playbooks/site.yml on the configured guest")
     converge()
-    step("What the customer's browser sees")
+    step("What the customer's browser sees, with the certificate that Traefik got by DNS-01 in the meantime")
     show_answers()
     print(
         f"""
@@ -100,25 +103,59 @@ def show_answers() -> None:
     domain = json.loads(subprocess.run([CUSTOMER, "show"], check=True, capture_output=True).stdout)["customer"][
         "domain"
     ]
+    root = subprocess.run([BED, "issuer"], check=True, capture_output=True, text=True).stdout
+    certificate = wait_for_certificate(address, f"files.{domain}", ssl.create_default_context(cadata=root))
+    print(f"    certificate for {', '.join(name for _kind, name in certificate['subjectAltName'])}")
+    print(f"    issued by {dict(pair for part in certificate['issuer'] for pair in part)['commonName']}")
     asked = {
         f"https://files.{domain}/": "200",
         f"https://unknown.{domain}/": "404",
         f"http://files.{domain}/some/path?query=kept": f"301 https://files.{domain}/some/path?query=kept",
     }
     wrong = []
-    for url, expected in asked.items():
-        host, port = url.split("/")[2], "443" if url.startswith("https") else "80"
-        answer = subprocess.run(
-            ["curl", "--silent", "--insecure", "--max-time", "10", "--noproxy", "*", "--output", os.devnull]
-            + ["--resolve", f"{host}:{port}:{address}", "--write-out", "%{http_code} %{redirect_url}", url],
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-        print(f"    {url:<60} {answer}")
-        if answer != expected:
-            wrong.append(f"{url} answered {answer}, expected {expected}")
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as trusted:
+        trusted.write(root)
+        trusted.flush()
+        for url, expected in asked.items():
+            host, port = url.split("/")[2], "443" if url.startswith("https") else "80"
+            answer = subprocess.run(
+                [
+                    "curl",
+                    "--silent",
+                    "--cacert",
+                    trusted.name,
+                    "--max-time",
+                    "10",
+                    "--noproxy",
+                    "*",
+                    "--output",
+                    os.devnull,
+                ]
+                + ["--resolve", f"{host}:{port}:{address}", "--write-out", "%{http_code} %{redirect_url}", url],
+                capture_output=True,
+                text=True,
+            ).stdout.strip()
+            print(f"    {url:<60} {answer}")
+            if answer != expected:
+                wrong.append(f"{url} answered {answer}, expected {expected}")
     if wrong:
         sys.exit("error: " + "; ".join(wrong))
+
+
+def wait_for_certificate(address: str, name: str, trust: ssl.SSLContext) -> dict:
+    """The certificate that is served for a name, once it is one that the bed's authority issued."""
+    end = time.monotonic() + 90
+    while True:
+        try:
+            with (
+                socket.create_connection((address, 443), timeout=5) as plain,
+                trust.wrap_socket(plain, server_hostname=name) as tls,
+            ):
+                return tls.getpeercert()
+        except OSError as error:
+            if time.monotonic() > end:
+                sys.exit(f"error: no certificate for {name} after 90 s: {error}; see 'tests/bed/bed logs {GUEST}'")
+            time.sleep(0.5)
 
 
 if __name__ == "__main__":

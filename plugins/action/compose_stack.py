@@ -55,10 +55,23 @@ ARGUMENT_SPEC = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": _PLACE | {"mode": {"type": "str", "default": "0755"}},
+        "options": _PLACE
+        | {"mode": {"type": "str", "default": "0755"}, "owned_content": {"type": "bool", "default": False}},
     },
     "state": {"type": "str", "choices": ["present", "absent", "rendered"], "default": "present"},
     "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "default": "adopt"},
+    "gates": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "service": {"type": "str", "required": True},
+            "at": {"type": "str", "required": True},
+            "floor": {"type": "bool", "default": False},
+            "do": {"type": "str", "required": True},
+        },
+    },
+    "accepted_gates": {"type": "list", "elements": "str", "default": []},
     "settle": {"type": "bool", "default": True},
     "observed": {"type": "dict", "default": {}},
     "wait": {"type": "str", "choices": ["healthy", "running", "none"], "default": "healthy"},
@@ -126,7 +139,7 @@ class ActionModule(ComposeActionBase):
             "project_dir": args["project_dir"],
             "state_dir": args["state_dir"],
             "nonce": nonce,
-            **{key: args[key] for key in ("state", "wait", "wait_timeout", "foreign")},
+            **{key: args[key] for key in ("state", "wait", "wait_timeout", "foreign", "gates", "accepted_gates")},
             "files": [
                 {key: value for key, value in entry.items() if key not in ("template", "content", "top_level_keys")}
                 | {"create_only": entry["create_only"] or bool(entry["generate"])}

@@ -17,11 +17,12 @@ SOCKET = "/var/run/docker.sock"
 TIMEOUT = 20.0  # seconds for one answer; a guest that boots is slow, a hung engine must not hang a converge
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes; far above any real list, so that a broken peer can't fill the memory
 
-Container = namedtuple("Container", "id name image_id state health project service labels networks")
+Container = namedtuple("Container", "id name image image_id state health project service labels networks")
 Container.__doc__ = """One container.
 
 state is the engine's word (created, running, paused, restarting, removing, exited, dead); health is healthy, unhealthy,
-starting or "" where the image has no check; networks maps a network's name to the id the container is attached to.
+starting or "" where the image has no check; image is the reference it was made with; networks maps a network's name to
+the id the container is attached to.
 """
 
 Engine = namedtuple("Engine", "containers images networks")
@@ -108,6 +109,7 @@ def container(entry: dict) -> Container:
     return Container(
         id=entry["Id"],
         name=names[0] if names else entry["Id"][:12],
+        image=entry.get("Image", ""),
         image_id=entry.get("ImageID", ""),
         state=entry.get("State", ""),
         health=_health(entry.get("Status", "")),

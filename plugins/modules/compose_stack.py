@@ -132,6 +132,12 @@ options:
         description: Octal mode.
         type: str
         default: "0755"
+      owned_content:
+        description:
+          - Refuse a change while something directly in it belongs to another user than the folder should, which the
+            service could not write then.
+        type: bool
+        default: false
       owner:
         description: User name or id.
         type: str
@@ -148,6 +154,35 @@ options:
     type: str
     choices: [healthy, running, none]
     default: healthy
+  gates:
+    description:
+      - Versions that a service does not cross by a change of its pin alone. Crossing one is refused, in check mode too,
+        before anything is touched.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      service:
+        description: The service.
+        type: str
+        required: true
+      at:
+        description: The version, as the image's tag begins with it.
+        type: str
+        required: true
+      floor:
+        description: Refuse whatever is older, also where nothing runs yet.
+        type: bool
+        default: false
+      do:
+        description: What to do instead, for the message.
+        type: str
+        required: true
+  accepted_gates:
+    description: Versions of O(gates) that may be crossed now.
+    type: list
+    elements: str
+    default: []
   settle:
     description:
       - Bring the stack up here, wait for it, and go back to its last good generation when it does not become well.

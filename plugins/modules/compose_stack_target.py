@@ -91,6 +91,7 @@ options:
       owner: {description: User name or id., type: str, required: true}
       group: {description: Group name or id., type: str, required: true}
       services: {description: Services that mount it., type: list, elements: str, required: true}
+      owned_content: {description: Refuse other people's content., type: bool, default: false}
   contents:
     description: Path to rendered text.
     type: dict
@@ -108,6 +109,16 @@ options:
     type: list
     elements: str
     required: true
+  gates:
+    description: See M(felhom.base_infra.compose_stack).
+    type: list
+    elements: dict
+    default: []
+  accepted_gates:
+    description: See M(felhom.base_infra.compose_stack).
+    type: list
+    elements: str
+    default: []
   external_networks:
     description: Networks that must exist.
     type: list
@@ -147,6 +158,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _drift,
     _engine,
     _files,
+    _gates,
     _generations,
     _image,
     _manifest,
@@ -198,7 +210,14 @@ def argument_spec() -> dict[str, Any]:
         "wait_timeout": {"type": "int", "required": True},
         "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "required": True},
         "files": {"type": "list", "elements": "dict", "required": True, "options": file},
-        "directories": {"type": "list", "elements": "dict", "required": True, "options": place},
+        "directories": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": place | {"owned_content": {"type": "bool", "default": False}},
+        },
+        "gates": {"type": "list", "elements": "dict", "default": []},
+        "accepted_gates": {"type": "list", "elements": "str", "default": []},
         "contents": {"type": "dict", "required": True},
         # An option of its own: a secret of several lines inside a list is logged escaped, where no_log misses it.
         "secret_contents": {"type": "dict", "required": True, "no_log": True},
@@ -242,6 +261,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         return result | {"containers": _settle.containers(stack.name, stack.record, engine)}
     foreign = [reason for reason in reasons if reason.kind == "container_foreign"]
     _refuse_what_must_not_be_touched(module, stack, reasons, foreign, engine)
+    _refuse_crossing(params, before, stack, engine)
     if module.check_mode:
         return result
     _refuse_missing_networks(params["external_networks"], engine)
@@ -354,6 +374,30 @@ def _refuse_what_must_not_be_touched(module, stack, reasons, foreign, engine) ->
             raise Refused(f"{path} is not a folder; move it away")
     if any(reason.subject == _stack.COMPOSE_FILE for reason in reasons):
         _validate(module, stack)
+
+
+def _refuse_crossing(
+    params: dict[str, Any], recorded: dict[str, Any], stack: _stack.Stack, engine: _engine.Engine
+) -> None:
+    """A change of version that needs more than another pin, and data that the new version could not write."""
+    by_name = {container.name: container.image for container in engine.containers}
+    new = {service: want["image"] for service, want in stack.record["services"].items()}
+    running = {service: by_name.get(want["container"], "") for service, want in stack.record["services"].items()}
+    current = running | {service: was["image"] for service, was in recorded.get("services", {}).items()}
+    wrong = _gates.refusal(params["gates"], params["accepted_gates"], current, new)
+    if wrong:
+        raise Refused(f"{wrong}. Nothing was changed")
+    for entry in params["directories"]:
+        path = os.path.join(params["project_dir"], entry["path"])
+        if not entry["owned_content"] or not os.path.isdir(path):
+            continue
+        for found in sorted(os.scandir(path), key=lambda found: found.name):
+            if found.stat(follow_symlinks=False).st_uid != entry["uid"]:
+                raise Refused(
+                    f"{found.path} does not belong to user {entry['uid']}, under whom the service runs; what an older "
+                    "version left under another user it can't write. "
+                    f"Run 'chown -R {entry['uid']}:{entry['gid']} {path}' on the guest. Nothing was changed"
+                )
 
 
 def _refuse_foreign(policy: str, stack: _stack.Stack, reason: _drift.Reason, engine: _engine.Engine) -> None:

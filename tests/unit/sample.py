@@ -23,6 +23,7 @@ def engine_for(stack, **changes):
     container = _engine.Container(
         id="c" * 64,
         name="traefik",
+        image=PIN,
         image_id=IMAGE_ID,
         state="running",
         health="healthy",

@@ -160,6 +160,42 @@ def test_a_file_that_compose_rejects(guest, play, mode):
     assert (guest.ids(), guest.disk()) == before
 
 
+@pytest.mark.parametrize("mode", [[], ["--check"]])
+@pytest.mark.parametrize(
+    "variable, image, words",
+    [
+        (
+            "base_filebrowser_image",
+            "gtstef/filebrowser:2.1.0-stable",
+            "crosses 2.0.0; FileBrowser 2 keeps its database",
+        ),
+        ("base_traefik_image", "traefik:v3.6.0", "traefik:v3.6.0 is older than 3.6.7"),
+    ],
+)
+def test_a_version_that_a_pin_alone_does_not_reach(guest, play, mode, variable, image, words):
+    before = guest.ids(), guest.disk()
+    run = play("site.yml", *mode, *extra(**{variable: f"{image}@sha256:{'0' * 64}"}))
+    assert run.status == 2
+    assert words in " ".join(run.output.split())
+    assert (guest.ids(), guest.disk()) == before
+
+
+def test_data_of_another_user(guest, play):
+    """What a FileBrowser that ran as root left can't be written by one that does not."""
+    folder = "/opt/docker/stacks/filebrowser/data"
+    guest.run(f"touch {folder}/old.db")
+    before = guest.ids(), guest.disk()
+    try:
+        run = play("site.yml", *extra(base_filebrowser_memory_limit="2g"))
+        assert run.status == 2
+        output = " ".join(run.output.split())
+        assert f"{folder}/old.db does not belong to user 1000" in output
+        assert f"chown -R 1000:1000 {folder}" in output
+        assert (guest.ids(), guest.disk()) == before
+    finally:
+        guest.run(f"rm {folder}/old.db")
+
+
 def test_a_missing_storage_path(guest, play):
     before = guest.ids(), guest.disk()
     run = play("site.yml", *extra(guest_config_storage_paths=["/mnt/not-there"]))
