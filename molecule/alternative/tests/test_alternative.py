@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-VARIABLES = yaml.safe_load((ROOT / "molecule/alternative/variables.yml").read_text())
+VARIABLES = yaml.safe_load((ROOT / "molecule/alternative/vars/alternative.yml").read_text())
 ROLES = ("base_traefik", "base_cloudflared", "base_filebrowser")
 # Given by the bed or by the guest's configuration, or what a run is told and no setting of a guest.
 GIVEN = {"base_traefik_domain", "base_traefik_acme_email", "base_traefik_cf_api_token"}
