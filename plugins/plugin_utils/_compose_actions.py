@@ -101,16 +101,18 @@ class ComposeActionBase(ActionBase):
         return result
 
     def run_settle(self, phase, stacks, lost, started, state_dir, task_vars) -> dict[str, Any]:
-        """Run a phase of compose_settle_target on the guest."""
+        """Run a phase of the settling on the guest."""
         return self._execute_module(
-            module_name="felhom.base_infra.compose_settle_target",
+            module_name="felhom.base_infra.guest_target",
             module_args={
-                "phase": phase,
-                "stacks": stacks,
-                "lost": lost,
-                "jobs": {stack: begun["job"] for stack, begun in started.items() if "job" in begun},
-                "not_started": {stack: begun["lost"] for stack, begun in started.items() if "lost" in begun},
-                "state_dir": state_dir,
+                "settle": {
+                    "phase": phase,
+                    "stacks": stacks,
+                    "lost": lost,
+                    "jobs": {stack: begun["job"] for stack, begun in started.items() if "job" in begun},
+                    "not_started": {stack: begun["lost"] for stack, begun in started.items() if "lost" in begun},
+                    "state_dir": state_dir,
+                }
             },
             task_vars=task_vars,
         )

@@ -11,11 +11,13 @@ import socketserver
 import struct
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 ADDRESS, API_PORT, DNS_PORT = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 ZONES = {zone: secrets.token_hex(16) for zone in sys.argv[4:]}
+KEPT = 150  # seconds; lego gives up after 120
 GOOD_TOKEN = "Bearer test-customers" + "-api-token"
 TYPES = {"A": 1, "NS": 2, "SOA": 6, "TXT": 16}
 
@@ -40,8 +42,11 @@ class Api(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._allowed():
             return
-        record = body | {"id": secrets.token_hex(16)}
+        record = body | {"id": secrets.token_hex(16), "made": time.monotonic()}
         with lock:
+            # A guest that is destroyed in the middle of it never takes its records away.
+            for old in [old for old in records.values() if old["made"] < record["made"] - KEPT]:
+                del records[old["id"]]
             records[record["id"]] = record
         self._answer(200, result=record)
 
@@ -68,7 +73,7 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def answer(query: bytes) -> bytes:
+def answer(query: bytes, with_data: bool = True) -> bytes:
     """A DNS answer: authoritative for the zones, refused for everything else."""
     number, end = query[:2], 12
     labels = []
@@ -80,7 +85,7 @@ def answer(query: bytes) -> bytes:
     zone = next((zone for zone in ZONES if name == zone or name.endswith("." + zone)), None)
     if zone is None:
         return number + struct.pack(">HHHHH", 0x8105, 1, 0, 0, 0) + question
-    found = [data for has, data in _data(name, zone) if TYPES[has] == kind]
+    found = [data for has, data in _data(name, zone) if TYPES[has] == kind and with_data]
     packed = b"".join(_pack(name, kind, data) for data in found)
     # What is not there is answered with the zone's SOA: "there is nothing", for no time at all.
     authority = b"" if found else _pack(zone, TYPES["SOA"], _soa(zone))
@@ -117,7 +122,10 @@ def _pack(name: str, kind: int, data: bytes) -> bytes:
 class Udp(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         query, connection = self.request
-        connection.sendto(answer(query), self.client_address)
+        # Nobody here asks with EDNS: what is longer is cut off, and says so, and is asked for again by TCP.
+        whole = answer(query)
+        cut = answer(query, with_data=False)
+        connection.sendto(whole if len(whole) <= 512 else cut[:2] + b"\x87\x80" + cut[4:], self.client_address)
 
 
 class Tcp(socketserver.StreamRequestHandler):

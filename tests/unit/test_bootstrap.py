@@ -6,8 +6,7 @@ import base64
 import json
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap
-from ansible_collections.felhom.base_infra.plugins.modules import bootstrap_info
+from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _task_configuration
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -247,8 +246,8 @@ def test_the_module_reads_all_files_and_reports_what_it_can_not_read(tmp_path, n
         "filebrowser_compose_file": str(files["compose"]),
         "overrides": {},
     }
-    assert bootstrap_info.read_guest(params)[0].state == "configured"
+    assert _task_configuration.read_guest(params)[0].state == "configured"
     files[name].write_bytes(content)
-    guest, _digests = bootstrap_info.read_guest(params)
+    guest, _digests = _task_configuration.read_guest(params)
     assert guest.state == "invalid"
     assert any(words in problem for problem in guest.problems), guest.problems

@@ -1,83 +1,9 @@
-#!/usr/bin/python
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for stacks, and taking them back. Run by guest_target for compose_settle and compose_rollback. Private."""
 
 from __future__ import annotations
-
-DOCUMENTATION = r"""
----
-module: compose_settle_target
-short_description: The part of compose_settle and compose_rollback that runs on the guest
-version_added: 0.1.0
-author:
-  - The felhom.base_infra maintainers (@felhom)
-description:
-  - Private to this collection, use M(felhom.base_infra.compose_settle) or M(felhom.base_infra.compose_rollback)
-    instead.
-  - Waits for stacks that were brought up, and makes them the good generation, or puts the files of the last good one
-    back. It starts no container but one that was moved out of the way.
-requirements:
-  - Docker Engine on the guest
-attributes:
-  check_mode:
-    support: full
-    description: Only the phase V(rollback) runs in check mode, and changes nothing then.
-  diff_mode:
-    support: none
-    description: The files' changes were shown when they were written.
-options:
-  phase:
-    description:
-      - V(wait) waits for what was applied; what is lost goes back.
-      - V(restored) waits for what went back, and decides about the others by the health of the whole set.
-      - V(final) waits for all that went back, and reports.
-      - V(rollback) makes the previous generation the one to apply.
-    type: str
-    choices: [wait, restored, final, rollback]
-    required: true
-  stacks:
-    description: The stacks in question.
-    type: list
-    elements: str
-    required: true
-  lost:
-    description: What is wrong already, by stack.
-    type: dict
-    default: {}
-  jobs:
-    description: For stacks that Compose is bringing up in the background the file in which its result will lie.
-    type: dict
-    default: {}
-  not_started:
-    description: Why Compose could not be started, by stack.
-    type: dict
-    default: {}
-  state_dir:
-    description: Where manifest and generations lie.
-    type: path
-    required: true
-"""
-
-EXAMPLES = r"""
-# See M(felhom.base_infra.compose_settle).
-"""
-
-RETURN = r"""
-restore:
-  description: Stacks whose files were put back, with name and project_dir. Compose has to run for them.
-  type: list
-  elements: dict
-  returned: success
-lost:
-  description: What is wrong, by stack.
-  type: dict
-  returned: success
-stacks:
-  description: For each stack its containers, the services that were recreated, and whether it was kept or went back.
-  type: dict
-  returned: success
-"""
 
 from typing import Any
 
@@ -96,19 +22,8 @@ _LOG_LINES = 5
 _LOG_WIDTH = 300  # characters of a line that are shown
 
 
-def main() -> None:
+def run(module: AnsibleModule) -> None:
     """Run the phase."""
-    module = AnsibleModule(
-        argument_spec={
-            "phase": {"type": "str", "choices": ["wait", "restored", "final", "rollback"], "required": True},
-            "stacks": {"type": "list", "elements": "str", "required": True},
-            "lost": {"type": "dict", "default": {}},
-            "jobs": {"type": "dict", "default": {}},
-            "not_started": {"type": "dict", "default": {}},
-            "state_dir": {"type": "path", "required": True},
-        },
-        supports_check_mode=True,
-    )
     phases = {"wait": wait, "restored": restored, "final": final, "rollback": rollback}
     try:
         module.exit_json(**phases[module.params["phase"]](module))
@@ -322,7 +237,3 @@ def _without_secrets(line: str, generation: dict[str, Any]) -> str:
             if len(secret.strip()) >= 8:
                 line = line.replace(secret.strip(), "(secret)")
     return line
-
-
-if __name__ == "__main__":
-    main()

@@ -1,150 +1,9 @@
-#!/usr/bin/python
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Comparing a stack with disk and engine and writing what differs. Run by guest_target for compose_stack. Private."""
 
 from __future__ import annotations
-
-DOCUMENTATION = r"""
----
-module: compose_stack_target
-short_description: The part of compose_stack that runs on the guest
-version_added: 0.1.0
-author:
-  - The felhom.base_infra maintainers (@felhom)
-description:
-  - Private to this collection, use M(felhom.base_infra.compose_stack) instead.
-  - Compares a rendered stack with the files on disk and with what the Docker engine runs, all in one execution.
-    When something differs, it proves that every pinned image is on the guest (or pulls it), has Compose check the new
-    file, and writes what differs. It starts no container.
-requirements:
-  - Docker Engine with Compose v2 on the guest
-attributes:
-  check_mode:
-    support: full
-    description: Reports what differs and writes nothing; a problem that would stop the real run stops this one too.
-  diff_mode:
-    support: full
-    description: Secret content is shown as the beginning of its SHA-256.
-options:
-  state:
-    description: See M(felhom.base_infra.compose_stack).
-    type: str
-    choices: [present, absent, rendered]
-    required: true
-  name:
-    description: The Compose project's name.
-    type: str
-    required: true
-  project_dir:
-    description: The stack's folder.
-    type: path
-    required: true
-  state_dir:
-    description: Where the manifest lies.
-    type: path
-    required: true
-  rendering:
-    description: Digest of everything here, which a later look at the guest returns.
-    type: str
-    required: true
-  nonce:
-    description: Makes the markers in the rendered texts unguessable.
-    type: str
-    required: true
-  wait:
-    description: See M(felhom.base_infra.compose_stack).
-    type: str
-    choices: [healthy, running, none]
-    required: true
-  wait_timeout:
-    description: See M(felhom.base_infra.compose_stack).
-    type: int
-    required: true
-  foreign:
-    description: See M(felhom.base_infra.compose_stack).
-    type: str
-    choices: [adopt, fail, replace]
-    required: true
-  files:
-    description: The stack's files without their content.
-    type: list
-    elements: dict
-    required: true
-    options:
-      path: {description: Path below O(project_dir)., type: str, required: true}
-      mode: {description: Octal mode., type: str, required: true}
-      owner: {description: User name or id., type: str, required: true}
-      group: {description: Group name or id., type: str, required: true}
-      create_only: {description: Never overwrite., type: bool, required: true}
-      sensitive: {description: Show fingerprints only., type: bool, required: true}
-      generate: {description: Random bytes to make the file with., type: int}
-      services: {description: Services that read it at their start., type: list, elements: str, required: true}
-  directories:
-    description: Folders of the stack.
-    type: list
-    elements: dict
-    required: true
-    options:
-      path: {description: Path below O(project_dir)., type: str, required: true}
-      mode: {description: Octal mode., type: str, required: true}
-      owner: {description: User name or id., type: str, required: true}
-      group: {description: Group name or id., type: str, required: true}
-      services: {description: Services that mount it., type: list, elements: str, required: true}
-      owned_content: {description: Refuse other people's content., type: bool, default: false}
-  contents:
-    description: Path to rendered text.
-    type: dict
-    required: true
-  secret_contents:
-    description: Path to rendered text that is secret.
-    type: dict
-    required: true
-  services:
-    description: What the Compose file promises, by service.
-    type: dict
-    required: true
-  bind_sources:
-    description: Host paths that must exist.
-    type: list
-    elements: str
-    required: true
-  gates:
-    description: See M(felhom.base_infra.compose_stack).
-    type: list
-    elements: dict
-    default: []
-  accepted_gates:
-    description: See M(felhom.base_infra.compose_stack).
-    type: list
-    elements: str
-    default: []
-  external_networks:
-    description: Networks that must exist.
-    type: list
-    elements: str
-    required: true
-"""
-
-EXAMPLES = r"""
-# See M(felhom.base_infra.compose_stack).
-"""
-
-RETURN = r"""
-reasons:
-  description: What differed, a line each.
-  type: list
-  elements: str
-  returned: success
-compose:
-  description: Whether Compose has to run, and the services that it must recreate.
-  type: dict
-  returned: success
-containers:
-  description: The stack's containers by service, with name, state, health and pinned image.
-  type: dict
-  returned: when nothing has to run
-"""
 
 import grp
 import os
@@ -172,9 +31,8 @@ class Refused(Exception):
     """Something that must be right before anything is touched is not. The text is one line."""
 
 
-def main() -> None:
+def run(module: AnsibleModule) -> None:
     """Compare, and write what differs."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     states = {"present": present, "absent": absent, "rendered": rendered}
     try:
         module.exit_json(**states[module.params["state"]](module))
@@ -183,48 +41,6 @@ def main() -> None:
     except OSError as error:
         where = error.filename or module.params["project_dir"]
         module.fail_json(msg=f"stack {module.params['name']}: {where}: {error.strerror}; nothing was changed")
-
-
-def argument_spec() -> dict[str, Any]:
-    """The module's options; see DOCUMENTATION."""
-    place = {
-        "path": {"type": "str", "required": True},
-        "mode": {"type": "str", "required": True},
-        "owner": {"type": "str", "required": True},
-        "group": {"type": "str", "required": True},
-        "services": {"type": "list", "elements": "str", "required": True},
-    }
-    file = place | {
-        "create_only": {"type": "bool", "required": True},
-        "sensitive": {"type": "bool", "required": True},
-        "generate": {"type": "int"},
-    }
-    return {
-        "state": {"type": "str", "choices": ["present", "absent", "rendered"], "required": True},
-        "name": {"type": "str", "required": True},
-        "project_dir": {"type": "path", "required": True},
-        "state_dir": {"type": "path", "required": True},
-        "nonce": {"type": "str", "required": True},
-        "rendering": {"type": "str", "required": True},
-        "wait": {"type": "str", "choices": ["healthy", "running", "none"], "required": True},
-        "wait_timeout": {"type": "int", "required": True},
-        "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "required": True},
-        "files": {"type": "list", "elements": "dict", "required": True, "options": file},
-        "directories": {
-            "type": "list",
-            "elements": "dict",
-            "required": True,
-            "options": place | {"owned_content": {"type": "bool", "default": False}},
-        },
-        "gates": {"type": "list", "elements": "dict", "default": []},
-        "accepted_gates": {"type": "list", "elements": "str", "default": []},
-        "contents": {"type": "dict", "required": True},
-        # An option of its own: a secret of several lines inside a list is logged escaped, where no_log misses it.
-        "secret_contents": {"type": "dict", "required": True, "no_log": True},
-        "services": {"type": "dict", "required": True},
-        "bind_sources": {"type": "list", "elements": "str", "required": True},
-        "external_networks": {"type": "list", "elements": "str", "required": True},
-    }
 
 
 def present(module: AnsibleModule) -> dict[str, Any]:
@@ -492,7 +308,3 @@ def _write(stack: _stack.Stack, reasons: list[_drift.Reason]) -> None:
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip() if lines else "no reason given"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,25 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Actions that are one task of guest_target. Private."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+
+class GuestTask(ActionBase):
+    """Hands the task's options on; the module on the guest checks them."""
+
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_diff = True
+    task: str
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        return result | self._execute_module(
+            module_name="felhom.base_infra.guest_target", module_args={self.task: self._task.args}, task_vars=task_vars
+        )
