@@ -67,6 +67,11 @@ bench: venv ## What a converge costs, side by side with other ways to do it; bui
 	@python tests/bench/bench.py
 	@tests/bed/bed down bench
 
+.PHONY: docs
+docs: venv ## Write docs/roles and docs/plugins from the documentation in the code
+	@rm -rf docs/roles docs/plugins
+	@python docs/generate.py
+
 .PHONY: clean
 clean: ## Remove what make made in this checkout
 	@rm -rf "$(VENV)" build .pytest_cache .hypothesis .ruff_cache .mypy_cache

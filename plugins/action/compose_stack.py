@@ -22,6 +22,7 @@ from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions
     ComposeActionBase,
     Project,
 )
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._role_variables import refuse_unknown
 
 _PLACE = {
     "path": {"type": "str", "required": True},
@@ -89,6 +90,7 @@ class ActionModule(ComposeActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
+        refuse_unknown(task_vars, self._task.register)
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
         _check_places(args)
 

@@ -34,6 +34,17 @@ CONTROLLER_KEYS = {
     "protected": "stacks.protected",
     "stacks_dir": "paths.stacks_dir",
 }
+# FileBrowser 1.5, backend/common/settings: SourceConfig. readOnly and defaultEnabled are the role's own.
+SOURCE_OPTIONS: dict[str, type] = {
+    "denyByDefault": bool,
+    "private": bool,
+    "disabled": bool,
+    "rules": list,
+    "defaultUserScope": str,
+    "createUserDir": bool,
+    "useLogicalSize": bool,
+}
+
 OVERRIDES = ["customer_id", "domain", "email", "cf_tunnel_token", "cf_api_token", "storage_paths", "protected"]
 # Without these the guest is not configured yet.
 NEEDED = ["domain", "email", "cf_tunnel_token", "cf_api_token"]
@@ -281,14 +292,14 @@ def check_path(value: Any) -> str:
 
 
 def check_storage_paths(value: Any) -> list[dict[str, Any]]:
-    """Folders for the file browser, each a path or a mapping of path, name and read_only."""
-    expected = "a list of paths, or of mappings with path, name and read_only"
+    """Folders for the file browser, each a path or a mapping of path, name, read_only and options."""
+    expected = "a list of paths, or of mappings with path, name, read_only and options"
     if not isinstance(value, list):
         raise Invalid(f"found {kind(value)}; expected {expected}")
     storage: list[dict[str, Any]] = []
     for entry in value:
         given = {"path": entry} if isinstance(entry, str) else entry
-        if not isinstance(given, dict) or not {"path"} <= set(given) <= {"path", "name", "read_only"}:
+        if not isinstance(given, dict) or not {"path"} <= set(given) <= {"path", "name", "read_only", "options"}:
             raise Invalid(f"found an entry that is neither; expected {expected}")
         path = check_path(given["path"])
         if path in [other["path"] for other in storage]:
@@ -297,8 +308,28 @@ def check_storage_paths(value: Any) -> list[dict[str, Any]]:
         if not isinstance(read_only, bool):
             raise Invalid(f"found {kind(read_only)} for read_only; expected true or false")
         taken = [other["name"] for other in storage]
-        storage.append({"path": path, "name": _storage_name(given.get("name"), path, taken), "read_only": read_only})
+        storage.append(
+            {
+                "path": path,
+                "name": _storage_name(given.get("name"), path, taken),
+                "read_only": read_only,
+                "options": _source_options(given.get("options", {})),
+            }
+        )
     return storage
+
+
+def _source_options(given: Any) -> dict[str, Any]:
+    """What FileBrowser knows of a source beside path, name and readOnly; it ends at once for anything else there."""
+    if not isinstance(given, dict):
+        raise Invalid(f"found {kind(given)} for options; expected a mapping")
+    for key, value in given.items():
+        wanted = SOURCE_OPTIONS.get(key)
+        if wanted is None:
+            raise Invalid(f"found the unknown option {key!r} of a storage path; expected {', '.join(SOURCE_OPTIONS)}")
+        if not isinstance(value, wanted):
+            raise Invalid(f"found {kind(value)} for the option {key}; expected {kind(wanted())}")
+    return given
 
 
 def _storage_name(given: Any, path: str, taken: list[str]) -> str:

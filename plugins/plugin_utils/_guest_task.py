@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._role_variables import refuse_unknown
 
 
 class GuestTask(ActionBase):
@@ -20,6 +21,7 @@ class GuestTask(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
+        refuse_unknown(task_vars or {}, self._task.register)
         return result | self._execute_module(
             module_name="felhom.base_infra.guest_target", module_args={self.task: self._task.args}, task_vars=task_vars
         )

@@ -94,7 +94,7 @@ def test_the_inventory_wins_key_by_key_and_configures_alone():
     guest = resolve(overrides={"domain": "other.example.org", "email": "", "storage_paths": ["/mnt/a"]})
     assert (guest.config["domain"], guest.sources["domain"]) == ("other.example.org", "inventory")
     assert (guest.config["email"], guest.sources["email"]) == ("ops@acme.example.org", "controller.yaml")
-    assert guest.config["storage_paths"] == [{"path": "/mnt/a", "name": "a", "read_only": False}]
+    assert guest.config["storage_paths"] == [{"path": "/mnt/a", "name": "a", "read_only": False, "options": {}}]
     alone = {"domain": "a.b", "email": "a@a.b", "cf_tunnel_token": token(), "cf_api_token": SECRET}
     guest = resolve(None, None, overrides=alone)
     assert guest.state == "configured"
@@ -148,6 +148,13 @@ def test_an_unknown_override_is_refused_with_a_suggestion():
         ("storage", {"paths": ["/a", "/a/"]}, "storage.paths: found a path twice"),
         ("storage", {"paths": [{"path": "/a", "nam": "x"}]}, "storage.paths: found an entry that is neither"),
         ("storage", {"paths": [{"path": "/a", "read_only": "no"}]}, "found a text for read_only"),
+        (
+            "storage",
+            {"paths": [{"path": "/a", "options": ["private"]}]},
+            "found a list for options; expected a mapping",
+        ),
+        ("storage", {"paths": [{"path": "/a", "options": {"privat": True}}]}, "found the unknown option 'privat'"),
+        ("storage", {"paths": [{"path": "/a", "options": {"private": 1}}]}, "found a number for the option private"),
         ("storage", {"paths": [{"path": "/a", "name": "x"}, {"path": "/b", "name": "x"}]}, "storage name twice"),
     ],
 )

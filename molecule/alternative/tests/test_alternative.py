@@ -125,3 +125,8 @@ def test_file_browser_s_settings(host, customer):
         assert found["name"] == source
     mounts = {mount["Source"]: mount["RW"] for mount in inspect(host, "filebrowser")["Mounts"]}
     assert (mounts["/srv"], mounts["/mnt"]) == (False, True)
+    sources = yaml.safe_load(host.file(f"{root}/config/config.yaml").content_string)["server"]["sources"]
+    assert [source["config"] for source in sources] == [
+        {"private": True, "useLogicalSize": True, "defaultEnabled": True, "readOnly": True},
+        {"defaultEnabled": True, "readOnly": False},
+    ]

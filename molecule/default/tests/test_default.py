@@ -173,6 +173,23 @@ def test_a_bad_controller_file_changes_nothing_and_is_named(host, guest, play, c
     assert (guest.ids(), guest.disk()) == before
 
 
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ("base_traefik_loglevel=DEBUG", "did you mean base_traefik_log_level?"),
+        ("guest_config_controler_file=/nowhere", "did you mean guest_config_controller_file?"),
+        ("base_cloudflared_tunnel_token=not-a-secret-token", "found a text of 18 characters that is not base64 of JSON"),
+    ],
+)
+def test_a_variable_that_would_be_ignored_or_can_not_be_changes_nothing(guest, play, given, message):
+    before = guest.ids(), guest.disk()
+    run = play("site.yml", "--extra-vars", given)
+    assert run.status == 2, run.output
+    assert message in " ".join(run.output.split())
+    assert "not-a-secret" not in run.output
+    assert (guest.ids(), guest.disk()) == before
+
+
 def test_a_guest_without_configuration_waits(host, guest, play):
     host.check_output(f"mv {CONTROLLER_FILE} {CONTROLLER_FILE}.good")
     try:

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Write docs/roles and docs/plugins, a page each, from what 'ansible-doc' reads: `make docs`.
+
+generate.py [FOLDER] writes into another folder; a test compares it with what is committed.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any
+
+import jinja2
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COLLECTION = "felhom.base_infra"
+PRIVATE = {"guest_target"}  # not for people
+
+
+def main() -> int:
+    """Write all pages."""
+    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+    pages = {f"roles/{name}.md": ("role.md.j2", doc) for name, doc in documents("role").items()}
+    for kind in ("module", "filter"):
+        pages |= {
+            f"plugins/{name}.md": ("plugin.md.j2", {"kind": kind} | doc)
+            for name, doc in documents(kind).items()
+            if name not in PRIVATE
+        }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / "docs/templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"text": text, "value": value}
+    for path, (template, doc) in pages.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(environment.get_template(template).render(doc | {"returned": doc.get("return") or {}}))
+    return 0
+
+
+def documents(kind: str) -> dict[str, dict[str, Any]]:
+    """What ansible-doc knows of the collection's content of a kind, by short name."""
+    names = ansible_doc(kind, "--list", COLLECTION)
+    found = ansible_doc(kind, *names) if names else {}
+    return {name.removeprefix(f"{COLLECTION}."): {"name": name} | doc for name, doc in sorted(found.items())}
+
+
+def ansible_doc(kind: str, *arguments: str) -> dict[str, Any]:
+    """ansible-doc's JSON."""
+    command = ["ansible-doc", "--type", kind, "--json", *arguments]
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def text(description: str | list[str]) -> str:
+    """Ansible's markup as Markdown, in one line."""
+    joined = " ".join([description] if isinstance(description, str) else description)
+    marked = re.sub(r"\b(?:C|V|O|RV|M|P)\(([^)]*)\)", lambda found: f"`{found[1].partition('#')[0]}`", joined)
+    return " ".join(marked.split()).replace("|", "\\|")
+
+
+def value(given: Any) -> str:
+    """A default as code."""
+    if isinstance(given, str):
+        return f"`{given}`" if given else "empty"
+    return f"`{yaml.safe_dump(given, default_flow_style=True, width=10_000).removesuffix('...' + chr(10)).strip()}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

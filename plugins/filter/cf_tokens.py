@@ -1,0 +1,33 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cloudflare's tokens in templates: passed on when they have the right shape. Described in the .yml files beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap
+
+
+def _checked(check: Callable[[Any], str]) -> Callable[[Any], str]:
+    def checked(value: Any) -> str:
+        try:
+            return check(value)
+        except _bootstrap.Invalid as error:
+            # Without its cause: the value is a secret.
+            raise AnsibleFilterError(str(error)) from None
+
+    return checked
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[[Any], str]]:
+        return {
+            "cf_tunnel_token": _checked(_bootstrap.check_tunnel_token),
+            "cf_api_token": _checked(_bootstrap.check_api_token),
+        }
