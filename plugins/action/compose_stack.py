@@ -170,7 +170,9 @@ class ActionModule(ComposeActionBase):
             return entry["content"]
         text = self._template(entry["template"], generated, task_vars)
         if entry["top_level_keys"] is not None:
-            unknown = sorted(set(yaml.safe_load(text) or {}) - set(entry["top_level_keys"]))
+            # The quick loader takes no string of Ansible's: "a string or stream input is required".
+            keys = yaml.load(text.encode(), Loader=yaml.CSafeLoader) or {}
+            unknown = sorted(set(keys) - set(entry["top_level_keys"]))
             if unknown:
                 raise AnsibleActionFail(
                     f"stack {self._task.args['name']}: {entry['path']}: found the unknown key {unknown[0]!r} at the "
@@ -181,7 +183,7 @@ class ActionModule(ComposeActionBase):
     def _template(self, name: str, generated: dict[str, str], task_vars: dict[str, Any]) -> str:
         """A template's text. The lookup is Ansible's public way to it: search path, trust, header, all as in a role."""
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
-        variables = task_vars | {"compose_stack_generated": generated}
+        variables = _Shared(task_vars | {"compose_stack_generated": generated})
         try:
             # Ansible makes None of a template that renders to nothing.
             return lookup.run([name], variables=variables)[0] or ""
@@ -195,6 +197,13 @@ class ActionModule(ComposeActionBase):
         return self._execute_module(
             module_name="felhom.base_infra.guest_target", module_args={"stack": shipped}, task_vars=quiet
         )
+
+
+class _Shared(dict):
+    """Variables that are only read: the lookup copies all deeply for each template, which costs more than rendering."""
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> dict[str, Any]:
+        return dict(self)
 
 
 def _is_as_seen(args: dict[str, Any], rendering: str) -> bool:

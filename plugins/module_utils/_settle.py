@@ -16,7 +16,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import _drift, _
 
 JOB_LIMIT = 300  # seconds for a run of Compose; the images are there before it starts
 _JOB_POLL = 0.05  # seconds between two looks into a file
-_POLL = 0.3  # seconds between two looks
+_POLL = 0.1  # seconds between two looks
 # Seconds for which something must be wrong before it counts: a container that has just been started may look exited for
 # a moment, and one that waits for a neighbour may restart once.
 _PATIENCE = 5.0

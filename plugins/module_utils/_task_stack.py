@@ -21,6 +21,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _generations,
     _image,
     _manifest,
+    _pull,
     _settle,
     _stack,
     _steps,
@@ -131,7 +132,7 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
         command = ["docker", "compose", "--project-name", params["name"], "down", "--remove-orphans"]
         code, _out, err = module.run_command(command)
         if code:
-            raise Refused(f"Compose could not take it down: {_last_line(err)}")
+            raise Refused(f"Compose could not take it down: {_pull.last_line(err)}")
         for path in there:
             _files.remove_if_there(os.path.join(record["project_dir"], path))
         _generations.forget(params["state_dir"], params["name"])
@@ -251,7 +252,9 @@ def _validate(module: AnsibleModule, stack: _stack.Stack) -> None:
     finally:
         shutil.rmtree(folder)
     if code:
-        raise Refused(f"Compose does not accept the new {_stack.COMPOSE_FILE}: {_last_line(err)}; nothing was changed")
+        raise Refused(
+            f"Compose does not accept the new {_stack.COMPOSE_FILE}: {_pull.last_line(err)}; nothing was changed"
+        )
 
 
 def _refuse_missing_networks(wanted: list[str], engine: _engine.Engine) -> None:
@@ -265,14 +268,10 @@ def _bring_images(module: AnsibleModule, reasons: list[_drift.Reason]) -> None:
     """Have every pinned image on the guest before anything is stopped for it."""
     services = module.params["services"]
     for pin in sorted({services[reason.subject]["image"] for reason in reasons if reason.kind == "image_absent"}):
-        code, _out, err = module.run_command(["docker", "pull", "--quiet", pin])
-        if code:
-            raise Refused(
-                f"image {pin} is not on the guest and can't be pulled: {_last_line(err)}; nothing was changed"
-            )
-        # Pulled by digest an image has no tag, and a plain 'docker image prune' takes it for a dangling one.
-        repository_digest = _image.repo_digest(pin)
-        module.run_command(["docker", "tag", repository_digest, pin.partition("@")[0]], check_rc=True)
+        try:
+            _pull.pull(module.run_command, pin)
+        except _pull.PullError as error:
+            raise Refused(f"{error}; nothing was changed") from error
 
 
 def _write(stack: _stack.Stack, reasons: list[_drift.Reason]) -> None:
@@ -303,8 +302,3 @@ def _write(stack: _stack.Stack, reasons: list[_drift.Reason]) -> None:
     for path, kinds in wrong.items():
         if kinds & {"file_stale", "leftover"}:
             _files.remove_if_there(os.path.join(root, path))
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason given"

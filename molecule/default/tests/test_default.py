@@ -178,7 +178,10 @@ def test_a_bad_controller_file_changes_nothing_and_is_named(host, guest, play, c
     [
         ("base_traefik_loglevel=DEBUG", "did you mean base_traefik_log_level?"),
         ("guest_config_controler_file=/nowhere", "did you mean guest_config_controller_file?"),
-        ("base_cloudflared_tunnel_token=not-a-secret-token", "found a text of 18 characters that is not base64 of JSON"),
+        (
+            "base_cloudflared_tunnel_token=not-a-secret-token",
+            "found a text of 18 characters that is not base64 of JSON",
+        ),
     ],
 )
 def test_a_variable_that_would_be_ignored_or_can_not_be_changes_nothing(guest, play, given, message):
