@@ -101,6 +101,15 @@ def observe(socket_path: str = SOCKET) -> Engine:
     )
 
 
+def tagged_images(socket_path: str = SOCKET) -> tuple[dict[str, str], dict[str, str]]:
+    """The ids of all images, by RepoDigest and by tag."""
+    listed = get("/images/json?digests=1", socket_path)
+    return tuple(
+        {reference: image["Id"] for image in listed for reference in image.get(key) or ()}
+        for key in ("RepoDigests", "RepoTags")
+    )
+
+
 def container(entry: dict) -> Container:
     """One entry of the engine's container list."""
     labels = entry.get("Labels") or {}

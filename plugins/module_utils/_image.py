@@ -28,7 +28,15 @@ def repo_digest(pin: str) -> str:
     The engine drops the tag, and for Docker Hub the host and the `library/` folder as well.
     """
     name, _at, digest = pin.partition("@")
-    repository = name[: name.rindex(":")]
+    return _short(name[: name.rindex(":")]) + "@" + digest
+
+
+def repo_tag(pin: str) -> str:
+    """The engine's own name for a pin's tag, as found in an image's RepoTags."""
+    return _short(pin.partition("@")[0])
+
+
+def _short(name: str) -> str:
     for prefix in ("docker.io/", "index.docker.io/"):
-        repository = repository.removeprefix(prefix)
-    return repository.removeprefix("library/") + "@" + digest
+        name = name.removeprefix(prefix)
+    return name.removeprefix("library/")

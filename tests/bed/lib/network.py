@@ -96,12 +96,15 @@ def _authority() -> None:
 
 
 def settings() -> dict[str, object]:
-    """What the roles have to know to use the bed's authority and zones instead of the world's."""
+    """What the roles have to know of the bed: its authority and zones instead of the world's, what its guests are of."""
     return {
         "base_traefik_acme_ca_server": f"https://{AUTHORITY}:14000/dir",
         "base_traefik_acme_ca_bundle": (KEYS / "ca.crt").read_text(),
         "base_traefik_acme_resolvers": [f"{GATEWAY}:53"],
         "base_traefik_cf_api_url": f"http://{GATEWAY}:{API_PORT}/client/v4",
+        "golden_image_controller_image": "{{ felhom_controller_image }}",
+        # ansible-core and some collections stand for Debian's package ansible, as lib/rootfs.py tells.
+        "golden_image_packages": ["docker.io", "docker-cli", "docker-compose", "ansible-core", "python3-docker", "git"],
     }
 
 

@@ -1,0 +1,276 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: golden_seal
+short_description: Take from a golden image what makes it one machine
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Records in the image what it holds, then removes what every clone must have of its own and what the bake left, in
+    one execution. The guest goes on running; its next boot is a clone's first.
+  - Logs are emptied too. That is not reported as a change, since the login that does it writes to them again.
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be removed.
+  diff_mode:
+    support: full
+    description: The paths that are removed, and the manifest before and after.
+options:
+  hostname:
+    description: The host name of the image, by which a guest is known that nobody has named yet.
+    type: str
+    required: true
+  packages:
+    description: Debian packages whose versions are recorded.
+    type: list
+    elements: str
+    required: true
+  commit:
+    description: The commit of the collection in the image's mirror.
+    type: str
+    required: true
+  built:
+    description:
+      - Seconds since the epoch. When nothing else of the manifest differs, the time that is recorded stays.
+    type: int
+    required: true
+  manifest:
+    description: Where the record lies.
+    type: path
+    default: /usr/share/felhom-base-infra/golden.json
+  stamp:
+    description: A file that says that the image was never booted since. The first boot removes it.
+    type: path
+    default: /var/lib/felhom-base-infra/never-booted
+"""
+
+EXAMPLES = r"""
+- name: Seal the golden image
+  felhom.base_infra.golden_seal:
+    hostname: felhom-golden
+    packages: [docker.io, ansible-core]
+    commit: "{{ baked_commit }}"
+    built: 1767225600
+"""
+
+RETURN = r"""
+removed:
+  description: Paths that were removed or emptied.
+  type: list
+  elements: str
+  returned: always
+manifest:
+  description: What was recorded.
+  type: dict
+  returned: always
+"""
+
+import glob
+import json
+import os
+import shutil
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files
+
+_HOST_KEYS = "/etc/ssh/ssh_host_*_key"
+_MACHINE_ID = "/etc/machine-id"
+# What every clone must have of its own.
+_IDENTITY = [
+    _HOST_KEYS,
+    f"{_HOST_KEYS}.pub",
+    "/var/lib/systemd/random-seed",
+    "/var/lib/systemd/credential.secret",
+    "/var/lib/docker/engine-id",
+    "/etc/docker/key.json",
+    "/var/lib/dhcp/*",
+    "/var/lib/dhcpcd/*",
+    "/var/lib/NetworkManager/*",
+    "/var/lib/cloud/*",
+]
+# What working on it left. Not what a running program holds open in /tmp, and not what executes this.
+_TRACES = [
+    "/root/.*_history",
+    "/home/*/.*_history",
+    "/root/.lesshst",
+    "/root/.viminfo",
+    "/root/.wget-hsts",
+    "/root/.cache/*",
+    "/root/.ansible/cp",
+    "/var/lib/apt/lists/*",
+    "/var/cache/apt/*.bin",
+    "/var/cache/apt/archives/*.deb",
+    "/var/cache/debconf/*-old",
+    "/var/lib/dpkg/*-old",
+    "/var/backups/*",
+    "/tmp/[!.]*",
+    "/var/tmp/[!.]*",
+]
+_KEPT = ("/tmp/ansible", "/tmp/systemd-private", "/var/tmp/systemd-private", "/var/lib/apt/lists/lock")
+
+
+def main() -> None:
+    """Record, remove, mark."""
+    module = AnsibleModule(
+        argument_spec={
+            "hostname": {"type": "str", "required": True},
+            "packages": {"type": "list", "elements": "str", "required": True},
+            "commit": {"type": "str", "required": True},
+            "built": {"type": "int", "required": True},
+            "manifest": {"type": "path", "default": "/usr/share/felhom-base-infra/golden.json"},
+            "stamp": {"type": "path", "default": "/var/lib/felhom-base-infra/never-booted"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module))
+    except _engine.EngineError as error:
+        module.fail_json(msg=f"{error}; the image is not sealed")
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}; the image is not sealed")
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """The result."""
+    params = module.params
+    recorded = read_manifest(params["manifest"])
+    held = {"pins": pins(*_engine.tagged_images()), "packages": versions(module)}
+    manifest = plan_manifest(recorded, params, held, identity(module))
+    removed = leftovers()
+    written = {
+        path: text
+        for path, text in {
+            params["manifest"]: json.dumps(manifest, indent=1, sort_keys=True) + "\n",
+            "/etc/hostname": f"{params['hostname']}\n",
+            params["stamp"]: "",
+        }.items()
+        if read(path) != text
+    }
+    if not module.check_mode:
+        # First: the identity it records is gone afterwards.
+        for path, text in written.items():
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            _files.write_atomic(path, text.encode(), "0644", 0, 0)
+        for path in removed:
+            if path == _MACHINE_ID:
+                os.truncate(path, 0)
+            elif os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        empty_logs(module)
+    before = {path: read(path) or "" for path in written} if module.check_mode else {}
+    return {
+        "changed": bool(removed or written),
+        "removed": removed,
+        "manifest": manifest,
+        "diff": {
+            "before": "".join(f"{path}\n" for path in removed) + "".join(before.values()),
+            "after": "".join(written.values()),
+        },
+    }
+
+
+def plan_manifest(
+    recorded: dict[str, Any], params: dict[str, Any], held: dict[str, Any], own: dict[str, Any]
+) -> dict[str, Any]:
+    """What the image will say of itself.
+
+    own is what made the golden one machine, for a clone to see that it still has it. An image that was sealed has
+    nothing of that any more: then what is recorded stays, and so does the time where nothing else differs.
+    """
+    manifest = {
+        "version": 1,
+        **held,
+        "commit": params["commit"],
+        "hostname": params["hostname"],
+        "identity": own if any(own.values()) else recorded.get("identity", own),
+        "built": params["built"],
+    }
+    if {**recorded, "built": 0} == {**manifest, "built": 0}:
+        manifest["built"] = recorded["built"]
+    return manifest
+
+
+def pins(by_digest: dict[str, str], by_tag: dict[str, str]) -> list[str]:
+    """Every image that is there by digest and by tag, as name:tag@digest."""
+    return sorted(
+        f"{tag}@{digest.partition('@')[2]}"
+        for tag, image in by_tag.items()
+        for digest, other in by_digest.items()
+        if image == other and digest.partition("@")[0] == tag.rpartition(":")[0]
+    )
+
+
+def read_manifest(path: str) -> dict[str, Any]:
+    """What an earlier bake recorded; nothing where that can't be read."""
+    try:
+        recorded = json.loads(read(path) or "{}")
+    except ValueError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def read(path: str) -> str | None:
+    """A file's text, None where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def versions(module: AnsibleModule) -> dict[str, str]:
+    """Versions of the named packages that are installed."""
+    command = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status} ${Version}\n"]
+    _code, out, _err = module.run_command([*command, *module.params["packages"]])
+    lines = (line.split(" ") for line in out.splitlines())
+    return {name: version for name, status, version in lines if status == "installed"}
+
+
+def identity(module: AnsibleModule) -> dict[str, Any]:
+    """Digest of the machine id, and the fingerprints of the SSH host keys."""
+    keys = []
+    for path in sorted(glob.glob(f"{_HOST_KEYS}.pub")):
+        _code, out, _err = module.run_command(["ssh-keygen", "-l", "-f", path], check_rc=True)
+        keys.append(out.split(" ")[1])
+    machine_id = (read(_MACHINE_ID) or "").strip()
+    return {"machine_id_sha256": _files.digest(machine_id.encode()) if machine_id else "", "ssh_host_keys": keys}
+
+
+def leftovers() -> list[str]:
+    """Paths to remove, and the machine id where it is set."""
+    found = {path for pattern in _IDENTITY + _TRACES for path in glob.glob(pattern, include_hidden=True)}
+    found = {path for path in found if not path.startswith(_KEPT) and os.path.basename(path) not in (".", "..")}
+    # Mostly a link to the other one.
+    if os.path.isfile("/var/lib/dbus/machine-id") and not os.path.islink("/var/lib/dbus/machine-id"):
+        found.add("/var/lib/dbus/machine-id")
+    if os.path.exists(_MACHINE_ID) and os.path.getsize(_MACHINE_ID):
+        found.add(_MACHINE_ID)
+    return sorted(found)
+
+
+def empty_logs(module: AnsibleModule) -> None:
+    """Journals are removed, other logs emptied; rotated ones are removed."""
+    if os.path.isdir("/run/systemd/system"):
+        module.run_command(["journalctl", "--quiet", "--rotate", "--vacuum-time=1s"], check_rc=True)
+    for folder, _folders, names in os.walk("/var/log"):
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.endswith((".gz", ".xz", ".1", ".old")) or name.endswith(".journal~"):
+                os.unlink(path)
+            elif not name.endswith(".journal") and os.path.isfile(path) and not os.path.islink(path):
+                os.truncate(path, 0)
+
+
+if __name__ == "__main__":
+    main()
