@@ -1,0 +1,202 @@
+"""A golden image: what it holds, what is found in it, and what becomes of its clones."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import testinfra
+
+ROOT = Path(__file__).resolve().parents[3]
+BED = ROOT / "tests/bed/bed"
+CUSTOMER = ROOT / "tests/bed/customer"
+MANIFEST = "/usr/share/felhom-base-infra/golden.json"
+MIRROR = "/var/lib/felhom-base-infra/mirror.git"
+CLONES = ["golden-a", "golden-b"]
+
+
+def pins() -> list[str]:
+    inventory = subprocess.run([BED, "inventory", "--list"], check=True, capture_output=True).stdout
+    variables = json.loads(inventory)["guests"]["vars"]
+    return sorted(value for name, value in variables.items() if name.endswith("_image") and "@sha256:" in value)
+
+
+def test_every_image_is_there_by_digest_and_by_tag(host):
+    for pin in pins():
+        name, _, digest = pin.partition("@")
+        repository = name.rpartition(":")[0]
+        by_tag = host.check_output(f"docker image inspect --format '{{{{.Id}}}}' {name}")
+        by_digest = host.check_output(f"docker image inspect --format '{{{{.Id}}}}' {repository}@{digest}")
+        assert by_tag == by_digest
+
+
+def test_the_image_says_what_it_holds(host):
+    manifest = json.loads(host.file(MANIFEST).content_string)
+    assert manifest["pins"] == pins()
+    assert manifest["commit"] == host.check_output(f"git -C {MIRROR} rev-parse main")
+    assert manifest["commit"] == subprocess.check_output(["git", "-C", ROOT, "rev-parse", "HEAD"], text=True).strip()
+    assert manifest["packages"]["docker.io"] == host.package("docker.io").version
+    assert len(manifest["identity"]["ssh_host_keys"]) == 3
+
+
+def test_nothing_is_left_of_the_machine_it_was_made_on(host):
+    assert host.file("/etc/machine-id").content_string == ""
+    assert host.file("/etc/hostname").content_string == "felhom-golden\n"
+    assert host.check_output("ls /etc/ssh/ssh_host_* 2>/dev/null || true") == ""
+    assert (
+        host.check_output("docker ps --all --quiet; docker volume ls --quiet; ls -A /opt/docker 2>/dev/null || true")
+        == ""
+    )
+    assert host.file("/var/lib/felhom-base-infra/never-booted").exists
+
+
+# Run in the guest with the secret on standard input: how to plant it, how to take it away, and what the audit calls it.
+PLANTED = {
+    "a file": ("cat > /opt/notes", "rm /opt/notes", "/opt/notes: hub password at byte 0"),
+    "an environment file": (
+        "printf 'HUB_PASSWORD=%s\n' \"$(cat)\" > /etc/default/felhom",
+        "rm /etc/default/felhom",
+        "/etc/default/felhom: hub password at byte 13",
+    ),
+    "a shell history": (
+        "printf 'curl -u bed:%s hub\n' \"$(cat)\" > /root/.bash_history",
+        "rm /root/.bash_history",
+        "/root/.bash_history: hub password at byte 12",
+    ),
+    "a login of Docker's": (
+        'mkdir -p /root/.docker; printf \'{"au%s": {"r": {"auth": "%s"}}}\' ths "$(printf "bed:%s" "$(cat)" | base64 -w0)"'
+        " > /root/.docker/config.json",
+        "rm -r /root/.docker",
+        "/root/.docker/config.json: hub password",
+    ),
+    "an image's layer": (
+        "docker create --name planted {image} && docker cp - planted:/ < <(cat > /tmp/leak; tar -C /tmp -c leak; rm /tmp/leak)"
+        " && docker commit planted planted:1 && docker rm planted",
+        "docker rmi planted:1",
+        "/leak: hub password at byte 0",
+    ),
+    "an image's settings": (
+        'docker create --name planted --env "PASSWORD=$(cat)" {image} && docker commit planted planted:1 && docker rm planted',
+        "docker rmi planted:1",
+        "/var/lib/docker/image/overlay2/imagedb/content/sha256/",
+    ),
+    "the history of the mirror": (
+        "export GIT_DIR=" + MIRROR + " GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x;"
+        " git rev-parse main > /root/main; blob=$(git hash-object -w --stdin);"
+        ' tree=$(printf "100644 blob $blob\tnotes\n" | git mktree); git update-ref refs/heads/main $(git commit-tree -m x'
+        " -p main $tree); git update-ref refs/heads/main $(git commit-tree -m undone -p main main~1^{tree})",
+        f"git -C {MIRROR} update-ref refs/heads/main $(cat /root/main); rm /root/main; git -C {MIRROR} gc --quiet --prune=now",
+        f"{MIRROR}: blob",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PLANTED)
+def test_a_planted_secret_is_found_and_fails_the_bake(host, play, customer, place):
+    plant, remove, told = PLANTED[place]
+    secret = customer["secrets"][2]
+    script = plant.replace("{image}", shlex.quote(pins()[0].partition("@")[0]))
+    host.check_output(f"printf %s {shlex.quote(secret)} | bash -c {shlex.quote(script)}")
+    try:
+        run = play(
+            "bake.yml",
+            "--start-at-task=Look for secrets while everything is still there",
+            "--extra-vars",
+            json.dumps({"golden_image_known_secrets": {"hub password": secret}}),
+            "-vvv",
+        )
+    finally:
+        host.check_output(remove)
+    assert run.status == 2, run.output
+    said = " ".join(run.output.split())
+    assert told in said
+    assert "hub password" in said
+    assert secret not in run.output
+
+
+@pytest.mark.parametrize(
+    "left, remove, told",
+    [
+        ("docker volume create leftover", "docker volume rm leftover", "volume leftover: left in the engine"),
+        ("docker network create leftover", "docker network rm leftover", "network leftover: left in the engine"),
+        ("mkdir -p /opt/docker/traefik", "rm -r /opt/docker", "/opt/docker/traefik: left by a customer or a run"),
+        (
+            "printf -- '-----BEGIN %s-----\\nMIIEvQIBADANBgkqhkiG9w0B\\n' 'PRIVATE KEY' > /root/key.pem",
+            "rm /root/key.pem",
+            "/root/key.pem: private key at byte 0",
+        ),
+    ],
+)
+def test_what_nobody_knew_of_is_found_too(host, play, left, remove, told):
+    host.check_output(left)
+    try:
+        run = play("bake.yml", "--start-at-task=Look for secrets while everything is still there")
+    finally:
+        host.check_output(remove)
+    assert run.status == 2, run.output
+    assert told in " ".join(run.output.split())
+
+
+def test_an_interrupted_bake_is_finished_by_the_next(host, play):
+    host.check_output("docker rmi --force $(docker images --quiet); rm -r /var/lib/felhom-base-infra")
+    command = ["ansible-playbook", "-i", "inventories/demo", "playbooks/bake.yml", "-e", "base_infra_hosts=golden"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as bake:
+        for line in bake.stdout:
+            if "base_cloudflared : Have" in line:
+                bake.send_signal(signal.SIGKILL)
+    assert bake.returncode == -signal.SIGKILL
+    assert play("bake.yml").status == 0
+    assert play("bake.yml").changed == 0
+    test_every_image_is_there_by_digest_and_by_tag(host)
+
+
+@pytest.fixture(scope="module")
+def clones():
+    """Two clones without registry and name server, configured, as testinfra hosts. The golden one is stopped for them."""
+    subprocess.run([BED, "down", *CLONES], check=True)
+    for name in CLONES:
+        subprocess.run([BED, "clone", "golden", name, "--offline"], check=True)
+    inventory = str(ROOT / "inventories/demo")
+    yield {name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}") for name in CLONES}
+    subprocess.run([BED, "down", *CLONES], check=True)
+    subprocess.run([BED, "start", "golden"], check=True)
+
+
+def test_clones_are_machines_of_their_own(clones):
+    for looked_at in (
+        "cat /etc/machine-id",
+        "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+        "hostname",
+        "docker info --format '{{.ID}}'",
+    ):
+        seen = {name: guest.check_output(looked_at) for name, guest in clones.items()}
+        assert all(seen.values()), seen
+        assert len(set(seen.values())) == len(CLONES), seen
+
+
+def test_clones_come_up_without_a_registry(clones):
+    for name in CLONES:
+        for step in ("provision", "configure"):
+            subprocess.run([CUSTOMER, step, name], check=True)
+    command = [
+        "ansible-playbook",
+        "-i",
+        "inventories/demo",
+        "playbooks/site.yml",
+        "-e",
+        f"base_infra_hosts={','.join(CLONES)}",
+    ]
+    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert run.returncode == 0, run.stdout
+    for guest in clones.values():
+        status = json.loads(guest.file("/var/lib/felhom-base-infra/status.json").content_string)
+        wrong = {check["id"] for check in status["checks"] if check["verdict"] != "ok"}
+        # Both need the world outside.
+        assert wrong <= {"container.cloudflared", "certificate.files.acme.felhom.test"}, status
+        name = "files.acme.felhom.test"
+        curl = f"curl -sk --resolve {name}:443:127.0.0.1 -o /dev/null -w '%{{http_code}}' https://{name}/"
+        assert guest.check_output(curl) == "200"
