@@ -30,6 +30,8 @@ def test_every_pin_is_found(path):
     (match,) = MANAGER["matchStrings"]
     text = path.read_text()
     found = list(re.finditer(python(match), text))
-    assert len(found) == text.count("@sha256:") == len(re.findall(r"^\w+_image:", text, re.MULTILINE))
+    # An image that is empty is one that nobody but the user can name.
+    named = re.findall(r'^\w+_image: (?!""$)', text, re.MULTILINE)
+    assert len(found) == text.count("@sha256:") == len(named)
     for pin in found:
         assert _image.is_pin("{depName}:{currentValue}@{currentDigest}".format(**pin.groupdict()))

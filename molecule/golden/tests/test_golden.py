@@ -68,28 +68,33 @@ PLANTED = {
         "/root/.bash_history: hub password at byte 12",
     ),
     "a login of Docker's": (
-        'mkdir -p /root/.docker; printf \'{"au%s": {"r": {"auth": "%s"}}}\' ths "$(printf "bed:%s" "$(cat)" | base64 -w0)"'
+        "mkdir -p /root/.docker;"
+        ' printf \'{"au%s": {"r": {"auth": "%s"}}}\' ths "$(printf "bed:%s" "$(cat)" | base64 -w0)"'
         " > /root/.docker/config.json",
         "rm -r /root/.docker",
         "/root/.docker/config.json: hub password",
     ),
     "an image's layer": (
-        "docker create --name planted {image} && docker cp - planted:/ < <(cat > /tmp/leak; tar -C /tmp -c leak; rm /tmp/leak)"
+        "docker create --name planted {image}"
+        " && docker cp - planted:/ < <(cat > /tmp/leak; tar -C /tmp -c leak; rm /tmp/leak)"
         " && docker commit planted planted:1 && docker rm planted",
         "docker rmi planted:1",
         "/leak: hub password at byte 0",
     ),
     "an image's settings": (
-        'docker create --name planted --env "PASSWORD=$(cat)" {image} && docker commit planted planted:1 && docker rm planted',
+        'docker create --name planted --env "PASSWORD=$(cat)" {image}'
+        " && docker commit planted planted:1 && docker rm planted",
         "docker rmi planted:1",
         "/var/lib/docker/image/overlay2/imagedb/content/sha256/",
     ),
     "the history of the mirror": (
-        "export GIT_DIR=" + MIRROR + " GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x;"
+        f"export GIT_DIR={MIRROR};"
+        " export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x;"
         " git rev-parse main > /root/main; blob=$(git hash-object -w --stdin);"
-        ' tree=$(printf "100644 blob $blob\tnotes\n" | git mktree); git update-ref refs/heads/main $(git commit-tree -m x'
-        " -p main $tree); git update-ref refs/heads/main $(git commit-tree -m undone -p main main~1^{tree})",
-        f"git -C {MIRROR} update-ref refs/heads/main $(cat /root/main); rm /root/main; git -C {MIRROR} gc --quiet --prune=now",
+        ' tree=$(printf "100644 blob $blob\tnotes\n" | git mktree);'
+        " git update-ref refs/heads/main $(git commit-tree -m x -p main $tree);"
+        " git update-ref refs/heads/main $(git commit-tree -m undone -p main main~1^{tree})",
+        f"cd {MIRROR}; git update-ref refs/heads/main $(cat /root/main); rm /root/main; git gc --quiet --prune=now",
         f"{MIRROR}: blob",
     ),
 }
@@ -156,7 +161,7 @@ def test_an_interrupted_bake_is_finished_by_the_next(host, play):
 
 @pytest.fixture(scope="module")
 def clones():
-    """Two clones without registry and name server, configured, as testinfra hosts. The golden one is stopped for them."""
+    """Two clones without registry and name server, as testinfra hosts. The golden one is stopped for them."""
     subprocess.run([BED, "down", *CLONES], check=True)
     for name in CLONES:
         subprocess.run([BED, "clone", "golden", name, "--offline"], check=True)

@@ -96,7 +96,7 @@ def _authority() -> None:
 
 
 def settings() -> dict[str, object]:
-    """What the roles have to know of the bed: its authority and zones instead of the world's, what its guests are of."""
+    """What the roles have to know of the bed: its authority and zones instead of the world's, its guests' packages."""
     return {
         "base_traefik_acme_ca_server": f"https://{AUTHORITY}:14000/dir",
         "base_traefik_acme_ca_bundle": (KEYS / "ca.crt").read_text(),
