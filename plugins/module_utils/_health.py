@@ -39,6 +39,10 @@ def _container_check(name, container, wait):
     check_id = f"container.{name}"
     if container is None:
         return Check(check_id, "fail", f"Protected container not running: {name} (there is none)", _CONVERGE)
+    if container.state == "restarting" and wait == "none":
+        # A tunnel ends at once where no name can be resolved, and the engine starts it again until one can.
+        reason = f"Protected container restarting: {name}"
+        return Check(check_id, "degraded", reason, f"see whether the guest has a network, and 'docker logs {name}'")
     if container.state != "running":
         fix = f"see 'docker logs {name}', then {_CONVERGE}"
         return Check(check_id, "fail", f"Protected container not running: {name} ({container.state})", fix)

@@ -15,6 +15,8 @@ from sample import engine_for
         ({"health": "starting"}, "healthy", "degraded", "Protected container starting: traefik"),
         ({"health": "unhealthy"}, "healthy", "fail", "Protected container unhealthy: traefik"),
         ({"health": "unhealthy"}, "none", "degraded", "Protected container unhealthy: traefik"),
+        ({"state": "restarting"}, "healthy", "fail", "Protected container not running: traefik (restarting)"),
+        ({"state": "restarting"}, "none", "degraded", "Protected container restarting: traefik"),
         ({"state": "exited"}, "healthy", "fail", "Protected container not running: traefik (exited)"),
         ({"name": "other"}, "healthy", "fail", "Protected container not running: traefik (there is none)"),
     ],
