@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import GuestTask
+from typing import Any
+
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import GuestTask, this_run
 
 
 class ActionModule(GuestTask):
-    """One module execution."""
+    """One module execution. A run that is told of is over with it, and gives the guest's lock back."""
 
     task = "health"
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        if self._task.args.get("run"):
+            self._task.args["lock"] = this_run()._asdict()
+        return super().run(tmp, task_vars)

@@ -80,10 +80,12 @@ def resolve(
     mounted: tuple[str, list[dict[str, Any]]],
     overrides: dict[str, Any],
     problems: list[str],
+    earlier_customer: str = "",
 ) -> Guest:
     """Merge and check. Each document comes with its file's name, None for a file that is absent or unreadable.
 
-    problems are those of reading; what is wrong with values is added to them.
+    problems are those of reading; what is wrong with values is added to them. earlier_customer is for whom the guest
+    was converged before, "" for nobody.
     """
     problems = list(problems)
     bootstrap_file, bootstrap_document = bootstrap
@@ -121,6 +123,7 @@ def resolve(
             sources[key] = source.file
         except Invalid as error:
             problems.append(f"{source.file}: {source.key}: {error}")
+    _refuse_another_customer(earlier_customer, config["customer_id"], problems)
     missing = [key for key in NEEDED if key not in found]
     waiting_for = ""
     if missing and not problems:
@@ -142,6 +145,15 @@ def _refuse_two_customers(bootstrap_file, bootstrap_id, found, problems) -> None
         problems.append(
             f"{source.file}: {source.key}: found another customer than {bootstrap_file} names; "
             "expected the same customer.id in both"
+        )
+
+
+def _refuse_another_customer(earlier: str, now: str, problems: list[str]) -> None:
+    """A clone of a customer's guest, instead of the golden image, holds that customer's files and passwords."""
+    if earlier and now and earlier != now:
+        problems.append(
+            f"manifest.json: this guest was converged for customer {earlier}; found customer {now} now; clone the "
+            "golden image instead, or remove manifest.json if the guest is to change hands with all that is on it"
         )
 
 

@@ -21,7 +21,8 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._files import read_state
+from ansible_collections.felhom.base_infra.plugins.module_utils import _generations
+from ansible_collections.felhom.base_infra.plugins.module_utils._files import TEMPORARY, read_state
 from ansible_collections.felhom.base_infra.plugins.module_utils._image import repo_digest
 
 # A digest of a service's definition and of all files it reads at start. Compose recreates a service whose labels
@@ -63,6 +64,24 @@ def _path_reasons(path: str, kind: str, want: dict, found) -> list[Reason]:
     if (found.uid, found.gid) != (want["uid"], want["gid"]):
         text = f"{path} is owned by {found.uid}:{found.gid}, not {want['uid']}:{want['gid']}"
         reasons.append(Reason(f"{kind}_owner", path, text, "write"))
+    return reasons
+
+
+def leftover_reasons(stack: str, record: dict, state_dir: str) -> list[Reason]:
+    """Files that a killed run left beside the places they were meant for."""
+    root = record["project_dir"]
+    folders = {os.path.join(root, os.path.dirname(path)) for path in record["files"]}
+    folders |= {state_dir, _generations.folder(state_dir, stack)}
+    reasons = []
+    for folder in sorted(folders):
+        try:
+            names = sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # said by its own reason
+        reasons += [
+            Reason("leftover", path, f"{path} was left by a run that did not end", "write")
+            for path in (os.path.join(folder, name) for name in names if name.endswith(TEMPORARY))
+        ]
     return reasons
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.module_utils import _files, _manifest, _steps
 
@@ -29,7 +28,7 @@ def folder(state_dir: str, stack: str) -> str:
     return os.path.join(state_dir, "generations", stack)
 
 
-def load(state_dir: str, stack: str, name: str) -> dict[str, Any] | None:
+def load(state_dir: str, stack: str, name: str) -> dict | None:
     """A generation, None where there is none, or none that can be read."""
     try:
         with open(_path(state_dir, stack, name), encoding="utf-8") as stream:
@@ -39,7 +38,7 @@ def load(state_dir: str, stack: str, name: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and {"record", "contents"} <= set(found) else None
 
 
-def save(state_dir: str, stack: str, name: str, generation: dict[str, Any]) -> None:
+def save(state_dir: str, stack: str, name: str, generation: dict) -> None:
     """Write a generation. It holds secrets, so only root may even see its folder."""
     _files.make_directory(state_dir, "0755", 0, 0)
     _files.make_directory(os.path.dirname(folder(state_dir, stack)), "0700", 0, 0)
@@ -62,7 +61,7 @@ def commit(state_dir: str, stacks: list[str]) -> None:
     _manifest.save(state_dir, recorded)
 
 
-def substance(record: dict[str, Any]) -> dict[str, Any]:
+def substance(record: dict) -> dict:
     """A record without what tells only how it came about."""
     return {key: value for key, value in record.items() if key != "rendering"}
 
@@ -89,7 +88,7 @@ def names(state_dir: str) -> list[str]:
         return []
 
 
-def write_files(generation: dict[str, Any], instead_of: dict[str, Any] | None) -> None:
+def write_files(generation: dict, instead_of: dict | None) -> None:
     """Put a generation's files back on the disk, and take away those that only the other generation has."""
     record = generation["record"]
     root = record["project_dir"]
@@ -104,7 +103,7 @@ def write_files(generation: dict[str, Any], instead_of: dict[str, Any] | None) -
             _files.remove_if_there(os.path.join(root, path))
 
 
-def _recorded(state_dir: str) -> dict[str, Any]:
+def _recorded(state_dir: str) -> dict:
     try:
         return _manifest.load(state_dir)
     except _manifest.ManifestError:

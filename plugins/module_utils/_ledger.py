@@ -47,3 +47,18 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except FileNotFoundError:
         return 0
+
+
+def last(state_dir: str) -> dict[str, Any]:
+    """The newest entry that can be read, {} where there is none."""
+    try:
+        with open(os.path.join(state_dir, NAME), "rb") as stream:
+            lines = stream.read().splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        try:
+            return json.loads(line)
+        except ValueError:
+            continue
+    return {}

@@ -19,16 +19,24 @@ class ManifestError(Exception):
 
 
 def load(state_dir: str) -> dict:
-    """The manifest's stacks by name; empty where nothing was applied yet.
+    """The manifest's stacks by name; empty where nothing was applied yet. Raises ManifestError."""
+    return read(state_dir)["stacks"]
 
-    Raises ManifestError for a file that is not a manifest of this version.
+
+def read(state_dir: str) -> dict:
+    """The whole manifest: stacks by name, and converged, what the last converge that ended well was made of.
+
+        {"time": 1767225600, "commit": "…", "customer": "acme-0001", "result": "changed" | "unchanged" | "waiting",
+         "inputs": {"/etc/felhom-bootstrap/bootstrap.json": "sha256"}}
+
+    Both are empty where nothing was applied yet. Raises ManifestError for what is no manifest of this version.
     """
     path = os.path.join(state_dir, NAME)
     try:
         with open(path, "rb") as stream:
             manifest = json.load(stream)
     except FileNotFoundError:
-        return {}
+        return {"stacks": {}, "converged": {}}
     except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: not a readable JSON file ({type(error).__name__})") from error
     version = manifest.get("version") if isinstance(manifest, dict) else None
@@ -37,7 +45,19 @@ def load(state_dir: str) -> dict:
     for stack, record in manifest["stacks"].items():
         if not _is_record(record):
             raise ManifestError(f"{path}: what it says of stack {stack!r} is not a record")
-    return manifest["stacks"]
+    converged = manifest.setdefault("converged", {})
+    if converged and not _is_converged(converged):
+        raise ManifestError(f"{path}: what it says of the last converge is not a record")
+    return manifest
+
+
+def _is_converged(record: object) -> bool:
+    return (
+        isinstance(record, dict)
+        and isinstance(record.get("time"), int)
+        and isinstance(record.get("inputs"), dict)
+        and all(isinstance(record.get(key), str) for key in ("commit", "customer", "result"))
+    )
 
 
 def _is_record(record: object) -> bool:
@@ -59,7 +79,24 @@ def _is_table(entries: object, keys: set) -> bool:
 
 
 def save(state_dir: str, stacks: dict) -> None:
-    """Write the manifest in one step. It holds digests of secret files, so only root reads it."""
+    """Write the stacks; what is said of the last converge stays."""
+    _write(state_dir, stacks, _known(state_dir)["converged"])
+
+
+def save_converged(state_dir: str, converged: dict) -> None:
+    """Write what a converge that ended well was made of; the stacks stay."""
+    _write(state_dir, _known(state_dir)["stacks"], converged)
+
+
+def _known(state_dir: str) -> dict:
+    try:
+        return read(state_dir)
+    except ManifestError:
+        return {"stacks": {}, "converged": {}}  # made anew; it is only a record
+
+
+def _write(state_dir: str, stacks: dict, converged: dict) -> None:
+    """In one step. It holds digests of secret files, so only root reads it."""
     make_directory(state_dir, "0755", 0, 0)
-    text = json.dumps({"version": _VERSION, "stacks": stacks}, indent=1, sort_keys=True) + "\n"
+    text = json.dumps({"version": _VERSION, "stacks": stacks, "converged": converged}, indent=1, sort_keys=True) + "\n"
     write_atomic(os.path.join(state_dir, NAME), text.encode(), "0600", 0, 0)

@@ -14,9 +14,8 @@ import os
 import secrets
 from typing import Any, NamedTuple
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _generations
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import Reason
-from ansible_collections.felhom.base_infra.plugins.module_utils._files import TEMPORARY, digest, read_state
+from ansible_collections.felhom.base_infra.plugins.module_utils._files import digest, read_state
 
 COMPOSE_FILE = "docker-compose.yml"
 
@@ -162,24 +161,6 @@ def stale_reasons(stack: Stack, recorded: dict[str, Any] | None) -> list[Reason]
         and not was["create_only"]
         and read_state(os.path.join(recorded["project_dir"], path), with_content=False).kind == "file"
     ]
-
-
-def leftover_reasons(stack: str, record: dict[str, Any], state_dir: str) -> list[Reason]:
-    """Files that a killed run left beside the places they were meant for."""
-    root = record["project_dir"]
-    folders = {os.path.join(root, os.path.dirname(path)) for path in record["files"]}
-    folders |= {state_dir, _generations.folder(state_dir, stack)}
-    reasons = []
-    for folder in sorted(folders):
-        try:
-            names = sorted(os.listdir(folder))
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # said by its own reason
-        reasons += [
-            Reason("leftover", path, f"{path} was left by a run that did not end", "write")
-            for path in (os.path.join(folder, name) for name in names if name.endswith(TEMPORARY))
-        ]
-    return reasons
 
 
 def generation(stack: Stack, params: dict[str, Any], well_before: list[str], ids: dict[str, str]) -> dict[str, Any]:

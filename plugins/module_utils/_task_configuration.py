@@ -5,17 +5,66 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _documents, _files, _observed
+from ansible_collections.felhom.base_infra.plugins.module_utils import (
+    _bootstrap,
+    _documents,
+    _engine,
+    _files,
+    _lock,
+    _manifest,
+    _observed,
+    _reconcile,
+)
+
+_LIBRARY = "/usr/local/lib/felhom-base-infra/current"
 
 
 def run(module: AnsibleModule) -> None:
-    """Read, resolve, return."""
-    guest, digests = read_guest(module.params)
-    observed = _observed.look(module.params["state_dir"])
+    """Take the guest's lock where that is asked for; read, resolve, return."""
+    params = module.params
+    if params["lock"] and not module.check_mode:
+        void = params["lock"].pop("void")
+        held = _lock.take(_lock.Holder(**params["lock"]), void and _lock.Holder(**void))
+        if held is not None:
+            module.exit_json(changed=False, held_by=held._asdict())
+    wait_for_engine(params["engine_timeout"])
+    guest, digests = read_guest(params)
+    observed = _observed.look(params["state_dir"]) | {"collection": installed_collection()}
     module.exit_json(changed=False, input_digests=digests, observed=observed, **guest._asdict())
+
+
+def wait_for_engine(seconds: int) -> None:
+    """Until the engine answers: its unit is up some moments before. One that never does is told by who needs it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            _engine.get("/version")
+            return
+        except _engine.EngineError:
+            time.sleep(0.2)
+
+
+def earlier_customer(state_dir: str) -> str:
+    """The customer for whom this guest was last converged, "" for none."""
+    try:
+        return _manifest.read(state_dir)["converged"].get("customer", "")
+    except _manifest.ManifestError:
+        return ""  # said by the health check
+
+
+def installed_collection() -> dict[str, str]:
+    """Commits of the guest's own mirror and of what is installed from it, "" where the guest has none."""
+    try:
+        settings = _reconcile.settings()
+    except _reconcile.SettingsError:
+        return {"mirror": "", "library": ""}
+    library = os.readlink(_LIBRARY) if os.path.islink(_LIBRARY) else ""
+    return {"mirror": _reconcile.head(settings.mirror, settings.ref), "library": library}
 
 
 def read_guest(params: dict[str, Any]) -> tuple[_bootstrap.Guest, dict[str, str]]:
@@ -46,5 +95,6 @@ def read_guest(params: dict[str, Any]) -> tuple[_bootstrap.Guest, dict[str, str]
         (compose_file, mounted),
         params["overrides"],
         problems,
+        earlier_customer(params["state_dir"]),
     )
     return guest, digests

@@ -15,7 +15,17 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _health, _ledger, _manifest
+from ansible_collections.felhom.base_infra.plugins.module_utils import (
+    _engine,
+    _files,
+    _health,
+    _health_guest,
+    _identity,
+    _ledger,
+    _lock,
+    _manifest,
+    _reconcile,
+)
 
 _LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
@@ -30,21 +40,30 @@ def run(module: AnsibleModule) -> None:
             write_status(module.params["status_file"], report)
             if module.params["run"]:
                 write_ledger(module.params, report["verdict"])
+                record_converge(module.params, report["verdict"])
         except OSError as error:
             module.fail_json(msg=f"{error.filename}: {error.strerror}")
+        finally:
+            if module.params["lock"]:
+                module.params["lock"].pop("void")
+                _lock.give_back(_lock.Holder(**module.params["lock"]))
     module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report)
 
 
 def run_checks(params: dict[str, Any]) -> list[_health.Check]:
     """All checks that apply to the guest's state."""
+    checks = _health_guest.pause_check(_reconcile.pause(params["state_dir"], time.time()))
     if params["waiting_for"]:
         fix = "let the controller fetch the customer's configuration"
-        return [_health.Check("configuration", "waiting", params["waiting_for"], fix)]
+        return [*checks, _health.Check("configuration", "waiting", params["waiting_for"], fix)]
+    checks += _health_guest.converge_check(last_error(params))
+    checks += _health_guest.identity_checks(_identity.look())
     try:
         engine = _engine.observe()
     except _engine.EngineError as error:
-        return [_health.Check("engine", "fail", str(error), "start the Docker engine")]
-    checks = []
+        return [*checks, _health.Check("engine", "fail", str(error), "start the Docker engine")]
+    never_booted = os.path.exists(os.path.join(params["state_dir"], _reconcile.NEVER_BOOTED))
+    checks += _health_guest.golden_check(_identity.golden(), engine, never_booted)
     try:
         stacks = _manifest.load(params["state_dir"])
     except _manifest.ManifestError as error:
@@ -61,6 +80,12 @@ def run_checks(params: dict[str, Any]) -> list[_health.Check]:
         checks += proxy_checks(params)
         checks += certificate_checks(params, engine)
     return checks
+
+
+def last_error(params: dict[str, Any]) -> str:
+    """What the run that asks failed for, or the last one that was recorded."""
+    run = params["run"] or _ledger.last(params["state_dir"])
+    return str(run.get("error") or "")
 
 
 def proxy_checks(params: dict[str, Any]) -> list[_health.Check]:
@@ -142,6 +167,19 @@ def write_ledger(params: dict[str, Any], verdict: str) -> None:
     )
 
 
+def record_converge(params: dict[str, Any], verdict: str) -> None:
+    """What the gate compares with. A failed run leaves the record of the one before, so that it is tried again."""
+    run = params["run"]
+    result = _ledger.outcome(run, verdict)
+    if run.get("kind") != "converge" or result == "failed":
+        return
+    converged = {key: run.get(key) or "" for key in ("commit", "customer")}
+    converged |= {"inputs": run.get("inputs") or {}, "result": result, "time": int(time.time())}
+    _manifest.save_converged(params["state_dir"], converged)
+    if result != "waiting":
+        _files.remove_if_there(os.path.join(params["state_dir"], _reconcile.NEVER_BOOTED))
+
+
 def now() -> str:
     """The time as it is written everywhere."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return _reconcile.clock(time.time())

@@ -53,7 +53,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     engine = _engine.observe()
     reasons = (
         _drift.file_reasons(stack.record)
-        + _stack.leftover_reasons(stack.name, stack.record, params["state_dir"])
+        + _drift.leftover_reasons(stack.name, stack.record, params["state_dir"])
         + _stack.stale_reasons(stack, recorded.get(stack.name))
         + _drift.engine_reasons(stack.name, stack.record, engine)
     )
@@ -100,7 +100,7 @@ def rendered(module: AnsibleModule) -> dict[str, Any]:
     """Write the files, and ask no engine. Owners are kept where they can be set."""
     _resolve_owners(module.params)
     stack = _stack.resolve(module.params)
-    reasons = _drift.file_reasons(stack.record) + _stack.leftover_reasons(
+    reasons = _drift.file_reasons(stack.record) + _drift.leftover_reasons(
         stack.name, stack.record, module.params["state_dir"]
     )
     if reasons and not module.check_mode:

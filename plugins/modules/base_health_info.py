@@ -71,7 +71,9 @@ options:
   run:
     description:
       - What the run that asks did, for a line in the guest's ledger. C(kind), C(trigger), C(commit), C(error),
-        C(inputs), C(stacks). Without it no line is written. It must hold no secret.
+        C(customer), C(inputs), C(stacks). Without it no line is written. It must hold no secret.
+      - The run is over with it, so the guest's lock is given back. Where its C(kind) is V(converge) and it has no
+        C(error), what the guest was converged to is recorded for the gate.
     type: dict
     default: {}
   status_file:

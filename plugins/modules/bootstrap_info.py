@@ -18,12 +18,14 @@ description:
   - Does not fail for a configuration that is wrong, but returns RV(problems). The result holds secrets, so the task
     needs C(no_log=true), which hides a failure's message as well. Let the next task fail with the problems, none of
     which holds a secret.
+  - Changes nothing, but takes the guest's lock when it is asked to. M(felhom.base_infra.base_health_info) gives it back
+    at the end of the run.
 requirements:
   - PyYAML on the guest
 attributes:
   check_mode:
     support: full
-    description: Changes nothing.
+    description: The lock is not taken.
   diff_mode:
     support: none
     description: Changes nothing.
@@ -51,6 +53,18 @@ options:
     description: Where the manifest lies that RV(observed) compares with.
     type: path
     default: /var/lib/felhom-base-infra
+  engine_timeout:
+    description: Seconds to wait until the engine answers, for a guest that has just started.
+    type: int
+    default: 0
+  lock:
+    description: Take the guest's lock, for a run that is going to change it.
+    type: bool
+    default: false
+  lock_timeout:
+    description: Seconds to wait for another run to end. One that lasts longer is a problem like others.
+    type: int
+    default: 600
 """
 
 EXAMPLES = r"""
@@ -104,6 +118,8 @@ observed:
     - A look at what was applied to the guest, taken here because every module execution costs and this one comes first.
     - C(networks) are the names of the engine's networks; C(stacks) has for each applied stack the digest of its
       C(rendering) and the C(reasons) for which it differs now. Empty where there is no engine or no manifest.
+    - C(collection) has the commits of the guest's own C(mirror) of this collection, and of the C(library) that is
+      installed from it; empty on a guest that does not converge itself.
   type: dict
   returned: always
 """

@@ -80,14 +80,12 @@ import shutil
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files
+from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _identity
 
-_HOST_KEYS = "/etc/ssh/ssh_host_*_key"
-_MACHINE_ID = "/etc/machine-id"
 # What every clone must have of its own.
 _IDENTITY = [
-    _HOST_KEYS,
-    f"{_HOST_KEYS}.pub",
+    _identity.HOST_KEYS,
+    f"{_identity.HOST_KEYS}.pub",
     "/var/lib/systemd/random-seed",
     "/var/lib/systemd/credential.secret",
     "/var/lib/docker/engine-id",
@@ -144,7 +142,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     recorded = read_manifest(params["manifest"])
     held = {"pins": pins(*_engine.tagged_images()), "packages": versions(module)}
-    manifest = plan_manifest(recorded, params, held, identity(module))
+    manifest = plan_manifest(recorded, params, held, _identity.identity())
     removed = leftovers()
     written = {
         path: text
@@ -161,7 +159,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             _files.write_atomic(path, text.encode(), "0644", 0, 0)
         for path in removed:
-            if path == _MACHINE_ID:
+            if path == _identity.MACHINE_ID:
                 os.truncate(path, 0)
             elif os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
@@ -237,16 +235,6 @@ def versions(module: AnsibleModule) -> dict[str, str]:
     return {name: version for name, status, version in lines if status == "installed"}
 
 
-def identity(module: AnsibleModule) -> dict[str, Any]:
-    """Digest of the machine id, and the fingerprints of the SSH host keys."""
-    keys = []
-    for path in sorted(glob.glob(f"{_HOST_KEYS}.pub")):
-        _code, out, _err = module.run_command(["ssh-keygen", "-l", "-f", path], check_rc=True)
-        keys.append(out.split(" ")[1])
-    machine_id = (read(_MACHINE_ID) or "").strip()
-    return {"machine_id_sha256": _files.digest(machine_id.encode()) if machine_id else "", "ssh_host_keys": keys}
-
-
 def leftovers() -> list[str]:
     """Paths to remove, and the machine id where it is set."""
     found = {path for pattern in _IDENTITY + _TRACES for path in glob.glob(pattern, include_hidden=True)}
@@ -254,8 +242,8 @@ def leftovers() -> list[str]:
     # Mostly a link to the other one.
     if os.path.isfile("/var/lib/dbus/machine-id") and not os.path.islink("/var/lib/dbus/machine-id"):
         found.add("/var/lib/dbus/machine-id")
-    if os.path.exists(_MACHINE_ID) and os.path.getsize(_MACHINE_ID):
-        found.add(_MACHINE_ID)
+    if os.path.exists(_identity.MACHINE_ID) and os.path.getsize(_identity.MACHINE_ID):
+        found.add(_identity.MACHINE_ID)
     return sorted(found)
 
 

@@ -54,6 +54,29 @@ options:
         description: Where the manifest lies that RV(observed) compares with.
         type: path
         default: /var/lib/felhom-base-infra
+      engine_timeout:
+        description: Seconds to wait until the engine answers.
+        type: int
+        default: 0
+      lock:
+        description: The run that takes the guest's lock.
+        type: dict
+        suboptions:
+          name:
+            description: Who runs, for people.
+            type: str
+            required: true
+          process:
+            description: The process that runs.
+            type: int
+            required: true
+          namespace:
+            description: Where that process can be seen.
+            type: str
+            required: true
+          void:
+            description: A holder of the lock that the asking machine has seen to be gone, of the same keys.
+            type: dict
   stack:
     description: Compare a stack and write what differs. See M(felhom.base_infra.compose_stack).
     type: dict
@@ -293,13 +316,32 @@ options:
       run:
         description:
           - What the run that asks did, for a line in the guest's ledger. C(kind), C(trigger), C(commit), C(error),
-            C(inputs), C(stacks). Without it no line is written. It must hold no secret.
+            C(customer), C(inputs), C(stacks). Without it no line is written. It must hold no secret.
         type: dict
         default: {}
       status_file:
         description: Where to write the report, as JSON.
         type: path
         default: /var/lib/felhom-base-infra/status.json
+      lock:
+        description: The run that gives back the guest's lock.
+        type: dict
+        suboptions:
+          name:
+            description: Who runs, for people.
+            type: str
+            required: true
+          process:
+            description: The process that runs.
+            type: int
+            required: true
+          namespace:
+            description: Where that process can be seen.
+            type: str
+            required: true
+          void:
+            description: A holder of the lock that the asking machine has seen to be gone, of the same keys.
+            type: dict
 """
 
 EXAMPLES = r"""
@@ -356,6 +398,8 @@ def configuration_options() -> dict[str, Any]:
         # task's own no_log keeps them out of every log.
         "overrides": {"type": "dict", "default": {}, "no_log": False},
         "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+        "engine_timeout": {"type": "int", "default": 0},
+        "lock": lock_options(),
     }
 
 
@@ -427,6 +471,20 @@ def health_options() -> dict[str, Any]:
         "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
         "run": {"type": "dict", "default": {}},
         "status_file": {"type": "path", "default": "/var/lib/felhom-base-infra/status.json"},
+        "lock": lock_options(),
+    }
+
+
+def lock_options() -> dict[str, Any]:
+    """Options of lock; see DOCUMENTATION."""
+    return {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "process": {"type": "int", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "void": {"type": "dict"},
+        },
     }
 
 

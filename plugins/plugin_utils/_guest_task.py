@@ -5,10 +5,21 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import socket
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.felhom.base_infra.plugins.module_utils import _lock
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._role_variables import refuse_unknown
+
+
+def this_run() -> _lock.Holder:
+    """Who holds a guest's lock for this run: the process that started the worker in which an action runs."""
+    process = os.getppid()
+    user = pwd.getpwuid(os.getuid()).pw_name
+    return _lock.myself(f"{user}@{socket.gethostname()}, process {process}", process)
 
 
 class GuestTask(ActionBase):

@@ -252,6 +252,7 @@ def test_the_module_reads_all_files_and_reports_what_it_can_not_read(tmp_path, n
         "controller_file": str(files["controller"]),
         "filebrowser_compose_file": str(files["compose"]),
         "overrides": {},
+        "state_dir": str(tmp_path),
     }
     assert _task_configuration.read_guest(params)[0].state == "configured"
     files[name].write_bytes(content)

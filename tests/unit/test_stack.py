@@ -101,7 +101,7 @@ def test_a_service_is_recreated_when_its_mount_was_deleted_under_it(applied, shi
 def test_what_a_killed_run_left_is_found_wherever_it_wrote(applied, shipped, tmp_path):
     stack, _engine = applied
     state = shipped["state_dir"]
-    assert _stack.leftover_reasons(stack.name, stack.record, state) == []
+    assert _drift.leftover_reasons(stack.name, stack.record, state) == []
     left = [
         f"{folder}/.name{_files.TEMPORARY}"
         for folder in (tmp_path, tmp_path / "secrets", state, _generations.folder(state, stack.name))
@@ -109,4 +109,4 @@ def test_what_a_killed_run_left_is_found_wherever_it_wrote(applied, shipped, tmp
     for path in left:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         open(path, "w").close()
-    assert {reason.subject for reason in _stack.leftover_reasons(stack.name, stack.record, state)} == set(left)
+    assert {reason.subject for reason in _drift.leftover_reasons(stack.name, stack.record, state)} == set(left)

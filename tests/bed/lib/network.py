@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 from .process import run, start_service, stop_service, succeeds
-from .settings import BED, BRIDGE, CACHE, GATEWAY, KEYS, NETWORK, REGISTRY, RUN, fail
+from .settings import BED, BRIDGE, CACHE, GATEWAY, KEYS, NETWORK, PINS, REGISTRY, RUN, fail
 
 HUB = "registry-1.docker.io"
 PRIVATE = "registry.felhom.test"
@@ -95,13 +95,17 @@ def _authority() -> None:
     )
 
 
-def settings() -> dict[str, object]:
-    """What the roles have to know of the bed: its authority and zones instead of the world's, its guests' packages."""
-    return {
+def variables() -> dict[str, object]:
+    """What the roles have to know of the bed: its pins, its authority and zones instead of the world's."""
+    of_a_guest = json.loads(PINS.read_text()) | {
         "base_traefik_acme_ca_server": f"https://{AUTHORITY}:14000/dir",
         "base_traefik_acme_ca_bundle": (KEYS / "ca.crt").read_text(),
         "base_traefik_acme_resolvers": [f"{GATEWAY}:53"],
         "base_traefik_cf_api_url": f"http://{GATEWAY}:{API_PORT}/client/v4",
+    }
+    return of_a_guest | {
+        # What a guest of the bed is told of itself is what an operator's inventory says of it.
+        "reconcile_variables": of_a_guest,
         "golden_image_controller_image": "{{ felhom_controller_image }}",
         # ansible-core and some collections stand for Debian's package ansible, as lib/rootfs.py tells.
         "golden_image_packages": ["docker.io", "docker-cli", "docker-compose", "ansible-core", "python3-docker", "git"],

@@ -1,0 +1,194 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: guest_collection
+short_description: Have this collection on a guest, at a commit
+version_added: 0.1.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Moves the guest's mirror of the collection's repository to a commit, and installs from that commit what must work
+    without Ansible, the gate among it.
+  - A mirror that is ahead of the commit, or has another history, is left alone with a warning. The guest follows its
+    own mirror.
+requirements:
+  - Git on the guest
+attributes:
+  check_mode:
+    support: full
+    description: Says whether the guest has to be changed, and whether a bundle is needed for that.
+  diff_mode:
+    support: full
+    description: The commits before and after.
+options:
+  commit:
+    description: The commit that the guest shall have.
+    type: str
+    required: true
+  ref:
+    description: Branch of the mirror.
+    type: str
+    default: main
+  mirror:
+    description: The mirror, a bare repository.
+    type: path
+    default: /var/lib/felhom-base-infra/mirror.git
+  bundle:
+    description: A bundle on the guest whose C(HEAD) is O(commit), for a mirror that does not have it.
+    type: path
+    default: /usr/share/felhom-base-infra/collection.bundle
+  library:
+    description: Where what works without Ansible is installed, a folder for each commit and a link C(current).
+    type: path
+    default: /usr/local/lib/felhom-base-infra
+  rewind:
+    description: Move the mirror also to an older commit or another history, as for a golden image.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: See whether the guest has the commit
+  felhom.base_infra.guest_collection:
+    commit: 1770ad90b6c37f4c6f4f2d2d3aef2cbf2bb8d1c4
+  check_mode: true
+  register: collection
+"""
+
+RETURN = r"""
+needs_bundle:
+  description: Whether the mirror lacks the commit.
+  type: bool
+  returned: always
+mirror:
+  description: The commit of the mirror's branch, afterwards.
+  type: str
+  returned: always
+library:
+  description: The commit from which the library is, afterwards.
+  type: str
+  returned: always
+"""
+
+import compileall
+import os
+import shutil
+import subprocess
+import tarfile
+from typing import Any, NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.felhom.base_infra.plugins.module_utils import _repository
+
+_PREFIX = "ansible_collections/felhom/base_infra/"
+_INSTALLED = ["plugins/module_utils"]
+
+
+class Found(NamedTuple):
+    """Commits of the mirror and of the library, "" for none; has_commit: whether the mirror has the wanted one."""
+
+    mirror: str
+    library: str
+    has_commit: bool
+
+
+def main() -> None:
+    """Look, plan, move."""
+    module = AnsibleModule(
+        argument_spec={
+            "commit": {"type": "str", "required": True},
+            "ref": {"type": "str", "default": "main"},
+            "mirror": {"type": "path", "default": "/var/lib/felhom-base-infra/mirror.git"},
+            "bundle": {"type": "path", "default": "/usr/share/felhom-base-infra/collection.bundle"},
+            "library": {"type": "path", "default": "/usr/local/lib/felhom-base-infra"},
+            "rewind": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module))
+    except _repository.GitError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}")
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """The result."""
+    params = module.params
+    wanted = params["commit"]
+    mirror = _repository.Repository(params["mirror"], params["ref"])
+    before = look(mirror, params)
+    move, install = plan(before, wanted)
+    after = before
+    if not module.check_mode:
+        if move:
+            try:
+                mirror.receive(params["bundle"], "HEAD")
+                mirror.take(wanted, rewind=params["rewind"])
+            except _repository.Refused as refused:
+                module.warn(f"{params['mirror']}: {refused}; the guest keeps its own")
+        head = mirror.head()
+        if head != wanted and mirror.is_ancestor(wanted, head):
+            module.warn(f"{params['mirror']}: the guest is ahead, at commit {head[:12]}")
+        if install and head == wanted:
+            install_library(mirror, wanted, params["library"])
+        after = look(mirror, params)
+    return {
+        "changed": before != after if not module.check_mode else move or install,
+        "needs_bundle": not before.has_commit,
+        "mirror": after.mirror,
+        "library": after.library,
+        "diff": {
+            "before": f"mirror {before.mirror}\nlibrary {before.library}\n",
+            "after": f"mirror {wanted}\nlibrary {wanted}\n",
+        },
+    }
+
+
+def look(mirror: _repository.Repository, params: dict[str, Any]) -> Found:
+    """What the guest has."""
+    current = os.path.join(params["library"], "current")
+    library = os.readlink(current) if os.path.islink(current) and os.path.isdir(current) else ""
+    return Found(mirror.head(), library, mirror.is_ancestor(params["commit"], params["commit"]))
+
+
+def plan(found: Found, wanted: str) -> tuple[bool, bool]:
+    """Whether the mirror has to be moved, and whether the library has to be installed."""
+    return found.mirror != wanted, found.library != wanted
+
+
+def install_library(mirror: _repository.Repository, commit: str, library: str) -> None:
+    """Unpack it, and switch to it in one step. The one before stays, for whoever runs from it just now."""
+    folder = os.path.join(library, commit)
+    shutil.rmtree(f"{folder}.new", ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(f"{folder}.new", mode=0o755)
+    command = ["git", "--git-dir", mirror.path, "archive", f"--prefix={_PREFIX}", commit, *_INSTALLED]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as git,
+        tarfile.open(fileobj=git.stdout, mode="r|") as archive,
+    ):
+        archive.extractall(f"{folder}.new", filter="data")
+    if git.returncode:
+        raise _repository.GitError(f"git archive ended with status {git.returncode}")
+    # The gate runs every five minutes; compiling it each time would cost more than running it.
+    compileall.compile_dir(f"{folder}.new", ddir=folder, quiet=1)
+    os.rename(f"{folder}.new", folder)
+    current = os.path.join(library, "current")
+    before = os.readlink(current) if os.path.islink(current) else ""
+    os.symlink(commit, f"{current}.new")
+    os.rename(f"{current}.new", current)
+    for name in os.listdir(library):
+        if name not in ("current", commit, before):
+            shutil.rmtree(os.path.join(library, name), ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
