@@ -69,6 +69,7 @@ class Repository:
     def receive(self, source: str, ref: str) -> str:
         """Bring a commit here from another repository or a bundle, without taking it. Returns it. Raises GitError."""
         if not os.path.isdir(self.path):
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
             self.git("init", "--quiet", "--bare", "--initial-branch", self.branch.removeprefix("refs/heads/"))
         self.git("fetch", "--quiet", "--no-tags", source, f"+{ref}:{_INCOMING}")
         return self.git("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
