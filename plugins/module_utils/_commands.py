@@ -24,7 +24,9 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
 )
 
 _ROUNDS = 3  # converges in a row when the configuration changes while one runs
-_GUEST = "this_guest"  # its name in its own inventory, which is in no group's way
+# The guest's name in its own inventory. ansible-pull looks for no other when it updates the checkout: "Specified
+# inventory, host pattern and/or --limit leaves us with no hosts to target".
+_GUEST = "localhost"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_PAUSE = 7 * 86400
 
