@@ -16,9 +16,15 @@ from collections import namedtuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils import _files
 
+STATE_DIR = "/var/lib/felhom-base-infra"
 SETTINGS = "/etc/felhom-base-infra/settings.json"
 RUNTIME = "/run/felhom-base-infra"  # gone with every boot
 NEVER_BOOTED = "never-booted"
+# Shell patterns of what runs write below STATE_DIR; what they do for a customer (generations) is not among it.
+LEFT_BY_RUNS = [
+    f"{STATE_DIR}/{name}"
+    for name in ("manifest.json", "status.json", "ledger.jsonl*", "failures.json", "pause.json", "checkout")
+]
 _FIRST_DELAY, _LONGEST_DELAY = 300, 6 * 3600  # seconds until a failed converge is tried again
 
 Settings = namedtuple("Settings", "state_dir mirror ref checkout inventory inputs bundle fetch")

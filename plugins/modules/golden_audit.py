@@ -92,19 +92,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _audit, _engine, _scan
+from ansible_collections.felhom.base_infra.plugins.module_utils import _audit, _engine, _reconcile, _scan
 
 _OURS_BY_ENGINE = {"bridge", "host", "none"}
-# What a customer, a run or a first boot leaves.
-_MUST_BE_ABSENT = [
-    "/etc/felhom-bootstrap/*",
-    "/opt/docker/*",
-    "/var/lib/felhom-base-infra/manifest.json",
-    "/var/lib/felhom-base-infra/status.json",
-    "/var/lib/felhom-base-infra/ledger.jsonl*",
-    "/var/lib/felhom-base-infra/generations",
-]
+# What a customer leaves, and a run that converged something for one.
+_MUST_BE_ABSENT = ["/etc/felhom-bootstrap/*", "/opt/docker/*", f"{_reconcile.STATE_DIR}/generations"]
 _SEALED_AWAY = ["/etc/ssh/ssh_host_*_key", "/var/lib/docker/engine-id", "/var/lib/systemd/random-seed"]
+_SEALED_AWAY += _reconcile.LEFT_BY_RUNS
 
 
 def main() -> None:
@@ -149,7 +143,7 @@ def main() -> None:
 
 def look(params: dict[str, Any], known: list[_scan.Fingerprint], tally: _audit.Tally) -> Iterator[_audit.Finding]:
     """Everything that is found."""
-    yield from _state(_MUST_BE_ABSENT, "left by a customer or a run")
+    yield from _state(_MUST_BE_ABSENT, "left by a customer")
     if params["sealed"]:
         yield from _state(_SEALED_AWAY, "not sealed")
         with open("/etc/machine-id", encoding="utf-8") as stream:

@@ -80,7 +80,7 @@ import shutil
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _identity
+from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _identity, _reconcile
 
 # What every clone must have of its own.
 _IDENTITY = [
@@ -95,8 +95,10 @@ _IDENTITY = [
     "/var/lib/NetworkManager/*",
     "/var/lib/cloud/*",
 ]
-# What working on it left. Not what a running program holds open in /tmp, and not what executes this.
+# What working on it left, and what the golden one did when it was booted itself, with no customer to work for. Not what
+# a running program holds open in /tmp, and not what executes this.
 _TRACES = [
+    *_reconcile.LEFT_BY_RUNS,
     "/root/.*_history",
     "/home/*/.*_history",
     "/root/.lesshst",

@@ -127,7 +127,7 @@ def test_a_planted_secret_is_found_and_fails_the_bake(host, play, customer, plac
     [
         ("docker volume create leftover", "docker volume rm leftover", "volume leftover: left in the engine"),
         ("docker network create leftover", "docker network rm leftover", "network leftover: left in the engine"),
-        ("mkdir -p /opt/docker/traefik", "rm -r /opt/docker", "/opt/docker/traefik: left by a customer or a run"),
+        ("mkdir -p /opt/docker/traefik", "rm -r /opt/docker", "/opt/docker/traefik: left by a customer"),
         (
             "printf -- '-----BEGIN %s-----\\nMIIEvQIBADANBgkqhkiG9w0B\\n' 'PRIVATE KEY' > /root/key.pem",
             "rm /root/key.pem",
