@@ -296,9 +296,8 @@ def test_one_truth(guest, heal, play):
     """What an operator renders from afar is, byte for byte, what the guest renders for itself."""
     disk = guest.disk()
     assert play("site.yml").changed == 0
-    guest.run(
-        "find /opt/docker -type f ! -path '*/data/*' ! -path '*/acme/*' ! -name admin_password ! -name jwt_secret -delete"
-    )
+    kept = ("*/data/*", "*/acme/*", "*/admin_password", "*/jwt_secret")
+    guest.run(f"find /opt/docker -type f {' '.join(f'! -path {shlex.quote(path)}' for path in kept)} -delete")
     run = play("site.yml")
     assert run.status == 0, run.output
     assert guest.disk() == disk
@@ -360,7 +359,8 @@ def test_a_clone_that_is_still_the_golden_one(guest, heal):
         "import hashlib, json, subprocess\n"
         "path = '/usr/share/felhom-base-infra/golden.json'\n"
         "found = json.load(open(path))\n"
-        "keys = subprocess.check_output('for k in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $k; done', shell=True)\n"
+        "each = 'for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done'\n"
+        "keys = subprocess.check_output(each, shell=True)\n"
         "found['identity'] = {'machine_id_sha256': hashlib.sha256(open('/etc/machine-id').read().strip().encode())"
         ".hexdigest(), 'ssh_host_keys': [line.split()[1] for line in keys.decode().splitlines()]}\n"
         "json.dump(found, open(path, 'w'))\n"
