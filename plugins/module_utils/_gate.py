@@ -87,6 +87,10 @@ def look(settings: _reconcile.Settings) -> Look:
     try:
         manifest = _manifest.read(settings.state_dir)
         converged, stacks = manifest["converged"], manifest["stacks"]
+        if converged:
+            # A converge reads more than the gate is to watch: a compose file that it then writes.
+            watched = {path: seen for path, seen in converged["inputs"].items() if path in settings.inputs}
+            converged = converged | {"inputs": watched}
         if stacks:
             engine = _engine.observe()
             for stack, record in stacks.items():
