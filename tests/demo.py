@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BED = ROOT / "tests/bed/bed"
 CUSTOMER = ROOT / "tests/bed/customer"
-GUEST = "demo"
+GOLDEN, GUEST = "demo-golden", "demo"
 SILENCE = 4.0  # seconds without a line after which one is printed, so that nobody thinks it hangs
 
 START = time.monotonic()
@@ -26,26 +26,39 @@ START = time.monotonic()
 def main() -> None:
     step("The test bed: a root filesystem, a bridge, a registry with pinned images")
     run(BED, "up")
-    step(f"A fresh guest '{GUEST}': an unprivileged LXC container with systemd and its own Docker engine")
-    run(BED, "guest", GUEST, "--fresh")
+    step("A fresh guest: an unprivileged LXC container with systemd and its own Docker engine")
+    run(BED, "down", GUEST, GOLDEN)
+    run(BED, "guest", GOLDEN)
     say_what_is_real()
-    step("The provisioner has put bootstrap.json there and started the controller")
+    step("playbooks/bake.yml makes it the golden image: images, collection, units; audited, sealed, audited again")
+    run("ansible-playbook", "playbooks/bake.yml", "--extra-vars", f"base_infra_hosts={GOLDEN}")
+    step("A clone of it boots, without a registry and without a name server; it converges itself at its start")
+    run(BED, "clone", GOLDEN, GUEST, "--offline")
+    step("The provisioner puts bootstrap.json there and starts the controller: the guest waits for its configuration")
     run(CUSTOMER, "provision", GUEST)
-    step("playbooks/site.yml on a guest that has no configuration yet")
-    converge()
-    step("The controller fetches the customer's configuration and writes controller.yaml")
+    wait_for_gate("waiting for a configuration")
+    step("The controller writes controller.yaml: the guest sees it and configures itself, still without a network")
     run(CUSTOMER, "configure", GUEST)
-    step("playbooks/site.yml on the configured guest")
-    converge()
-    step("What the customer's browser sees, with the certificate that Traefik got by DNS-01 in the meantime")
+    wait_for_gate("nothing to do")
+    in_guest("journalctl --unit felhom-base-infra.service --output cat --lines 60 | sed -n '/msg:/,/PLAY RECAP/p'")
+    step("Carried to where there is a network, and started there")
+    run(BED, "stop", GUEST)
+    run(BED, "start", GUEST, "--online")
+    step("What the customer's browser sees, with the certificate that Traefik gets by DNS-01 now")
     show_answers()
+    step("Somebody removes a container; the guest's timer finds that (here at once, else within five minutes)")
+    wait_for_gate("nothing to do")
+    in_guest("docker rm --force filebrowser; felhom-base-infra gate; systemctl start felhom-base-infra.service")
+    wait_for_gate("nothing to do")
+    step("playbooks/health.yml")
+    run("ansible-playbook", "playbooks/health.yml", "--extra-vars", f"base_infra_hosts={GUEST}")
     print(
         f"""
 Done in {time.monotonic() - START:.0f} s. The guest goes on running. Look around:
   tests/bed/bed shell {GUEST}                      a shell in the guest; try 'docker ps'
   tests/bed/bed logs {GUEST}                       its journal and its containers' logs
   .venv/bin/ansible-playbook playbooks/health.yml  its health
-  .venv/bin/ansible-playbook playbooks/site.yml    converge it again; break something first
+  tests/bed/bed shell {GUEST} felhom-base-infra status
 Clean up:
   make demo-clean"""
     )
@@ -78,8 +91,23 @@ def run(*command: object) -> None:
         sys.exit(f"error: {Path(str(command[0])).name} ended with status {process.returncode}; see above")
 
 
-def converge() -> None:
-    run("ansible-playbook", "playbooks/site.yml", "--extra-vars", f"base_infra_hosts={GUEST}")
+def in_guest(script: str) -> None:
+    run(BED, "shell", GUEST, "sh", "-c", script)
+
+
+def wait_for_gate(expected: str) -> None:
+    """Until the guest's gate says so, and its unit has ended."""
+    end = time.monotonic() + 120
+    asked = "felhom-base-infra gate; systemctl is-active felhom-base-infra.service"
+    while True:
+        command = [BED, "shell", GUEST, "sh", "-c", asked]
+        said = subprocess.run(command, capture_output=True, text=True).stdout.split("\n")
+        if said[0] == expected and said[1] != "activating":
+            print(f"    {time.monotonic() - START:.0f} s: the guest's gate says: {expected}", flush=True)
+            return
+        if time.monotonic() > end:
+            sys.exit(f"error: the gate says {said[0]!r}, not {expected!r}; see 'tests/bed/bed logs {GUEST}'")
+        time.sleep(1)
 
 
 def inventory() -> dict:

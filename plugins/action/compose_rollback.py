@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import ComposeActionBase, Project
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import this_run
 
 ARGUMENT_SPEC = {
     "stacks": {"type": "list", "elements": "str", "default": []},
@@ -16,18 +17,26 @@ ARGUMENT_SPEC = {
 
 
 class ActionModule(ComposeActionBase):
-    """Two module executions, and Compose for each stack."""
+    """Three module executions, and Compose for each stack."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
-        prepared = self.run_settle("rollback", args["stacks"], {}, {}, args["state_dir"], task_vars)
+        lock = this_run()._asdict()
+        try:
+            return result | self._go_back(args, lock, task_vars)
+        finally:
+            if not self._task.check_mode:
+                self.run_settle("unlock", [], {}, {}, args["state_dir"], task_vars, lock)
+
+    def _go_back(self, args: dict[str, Any], lock: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        prepared = self.run_settle("rollback", args["stacks"], {}, {}, args["state_dir"], task_vars, lock)
         if prepared.get("failed"):
-            return result | prepared
+            return prepared
         projects = [Project(entry["name"], entry["project_dir"], [], True) for entry in prepared["restore"]]
         if self._task.check_mode or not projects:
             stacks = {project.name: {"state": "would go back"} for project in projects}
-            return result | {"changed": bool(projects), "stacks": stacks}
+            return {"changed": bool(projects), "stacks": stacks}
         started = {project.name: self.start(project, task_vars) for project in projects}
-        return result | self.settle(started, args["state_dir"], task_vars)
+        return self.settle(started, args["state_dir"], task_vars)

@@ -48,7 +48,8 @@ def decide(look: Look) -> Answer:
         waits = look.converged["result"] == "waiting"
         return Answer(False, "waiting for a configuration" if waits else "nothing to do")
     retry = _reconcile.retry_at(look.failures, key(look), look.now)
-    why = "; ".join(reasons)
+    # Three services on one lost network say the same.
+    why = "; ".join(dict.fromkeys(reasons))
     if retry:
         number = look.failures.number
         return Answer(False, f"failed {number} times in a row, to be tried at {_reconcile.clock(retry)}: {why}")

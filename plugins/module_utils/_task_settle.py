@@ -14,6 +14,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _files,
     _generations,
     _image,
+    _lock,
     _manifest,
     _settle,
 )
@@ -24,7 +25,7 @@ _LOG_WIDTH = 300  # characters of a line that are shown
 
 def run(module: AnsibleModule) -> None:
     """Run the phase."""
-    phases = {"wait": wait, "restored": restored, "final": final, "rollback": rollback}
+    phases = {"wait": wait, "restored": restored, "final": final, "rollback": rollback, "unlock": unlock}
     try:
         module.exit_json(**phases[module.params["phase"]](module))
     except _engine.EngineError as error:
@@ -101,6 +102,10 @@ def rollback(module: AnsibleModule) -> dict[str, Any]:
             msg=f"no earlier generation of {', '.join(missing)} is kept on this guest; nothing was changed"
         )
     previous = {stack: generation for stack, generation in found.items() if generation is not None}
+    if not module.check_mode:
+        held = _lock.take(_holder(module))
+        if held is not None:
+            module.fail_json(msg=f"another run is at work on this guest: {held.name}; nothing was changed")
     engine = _engine.observe()
     for stack, generation in previous.items():
         for service in generation["record"]["services"].values():
@@ -122,6 +127,16 @@ def rollback(module: AnsibleModule) -> dict[str, Any]:
             _generations.write_files(generation, _generations.load(state_dir, stack, _generations.GOOD))
         restore.append({"name": stack, "project_dir": generation["record"]["project_dir"]})
     return {"changed": bool(restore), "restore": restore, "lost": {}, "stacks": {}}
+
+
+def unlock(module: AnsibleModule) -> dict[str, Any]:
+    """The end of a rollback, however it ended."""
+    _lock.give_back(_holder(module))
+    return {"changed": False}
+
+
+def _holder(module: AnsibleModule) -> _lock.Holder:
+    return _lock.Holder(**{key: module.params["lock"][key] for key in _lock.Holder._fields})
 
 
 def _compose_failures(module: AnsibleModule) -> dict[str, str]:

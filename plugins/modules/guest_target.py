@@ -239,13 +239,15 @@ options:
           - V(wait) waits for what was applied; what is lost goes back.
           - V(restored) waits for what went back, and decides about the others by the health of the whole set.
           - V(final) waits for all that went back, and reports.
-          - V(rollback) makes the previous generation the one to apply.
+          - V(rollback) takes the guest's lock and makes the previous generation the one to apply.
+          - V(unlock) gives the lock back.
         type: str
         choices:
           - wait
           - restored
           - final
           - rollback
+          - unlock
         required: true
       stacks:
         description: The stacks in question.
@@ -268,6 +270,25 @@ options:
         description: Where manifest and generations lie.
         type: path
         required: true
+      lock:
+        description: The run that takes or gives back the guest's lock.
+        type: dict
+        suboptions:
+          name:
+            description: Who runs, for people.
+            type: str
+            required: true
+          process:
+            description: The process that runs.
+            type: int
+            required: true
+          namespace:
+            description: Where that process can be seen.
+            type: str
+            required: true
+          void:
+            description: A holder of the lock that the asking machine has seen to be gone, of the same keys.
+            type: dict
   health:
     description: Judge the health. See M(felhom.base_infra.base_health_info).
     type: dict
@@ -445,15 +466,19 @@ def stack_options() -> dict[str, Any]:
     }
 
 
+PHASES = ("wait", "restored", "final", "rollback", "unlock")
+
+
 def settle_options() -> dict[str, Any]:
     """Options of settle; see DOCUMENTATION."""
     return {
-        "phase": {"type": "str", "choices": ["wait", "restored", "final", "rollback"], "required": True},
+        "phase": {"type": "str", "choices": [*PHASES], "required": True},
         "stacks": {"type": "list", "elements": "str", "required": True},
         "lost": {"type": "dict", "default": {}},
         "jobs": {"type": "dict", "default": {}},
         "not_started": {"type": "dict", "default": {}},
         "state_dir": {"type": "path", "required": True},
+        "lock": lock_options(),
     }
 
 

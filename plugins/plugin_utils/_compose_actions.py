@@ -100,7 +100,7 @@ class ComposeActionBase(ActionBase):
             result |= {"failed": True, "msg": _describe(lost, done["stacks"])}
         return result
 
-    def run_settle(self, phase, stacks, lost, started, state_dir, task_vars) -> dict[str, Any]:
+    def run_settle(self, phase, stacks, lost, started, state_dir, task_vars, lock=None) -> dict[str, Any]:
         """Run a phase of the settling on the guest."""
         return self._execute_module(
             module_name="felhom.base_infra.guest_target",
@@ -112,6 +112,7 @@ class ComposeActionBase(ActionBase):
                     "jobs": {stack: begun["job"] for stack, begun in started.items() if "job" in begun},
                     "not_started": {stack: begun["lost"] for stack, begun in started.items() if "lost" in begun},
                     "state_dir": state_dir,
+                    "lock": lock,
                 }
             },
             task_vars=task_vars,

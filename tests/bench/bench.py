@@ -24,6 +24,17 @@ OURS += [f"{COLLECTION}/playbooks/site.yml"]
 USUAL = ["ansible-playbook", "-i", "localhost,", "-e", f"@{BENCH}/pins.json", f"{BENCH}/usual/site.yml"]
 EMPTY = ["ansible-playbook", "-i", "localhost,", f"{BENCH}/empty.yml"]
 
+# What the guest's own units run.
+STATE = "/var/lib/felhom-base-infra"
+GATE = ["felhom-base-infra", "gate"]
+UNIT = ["systemctl", "start", "felhom-base-infra.service"]
+PULL = ["env", f"ANSIBLE_COLLECTIONS_PATH={STATE}/checkout", "ansible-pull", "--url", f"file://{STATE}/mirror.git"]
+PULL += ["--checkout", "main", "--full", "--directory", f"{STATE}/checkout/ansible_collections/felhom/base_infra"]
+PULL += ["--inventory", "/etc/felhom-base-infra/inventory.json", "--limit", "localhost", "playbooks/first_boot.yml"]
+RAW = ["docker", "compose", "--project-directory", "/opt/docker/stacks/filebrowser", "up", "-d", "--wait"]
+CONTROLLER_FILE = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"
+REMOVED = "docker rm --force filebrowser"
+
 FOLDERS = ["/opt/docker/traefik", "/opt/docker/cloudflared", "/opt/docker/stacks/filebrowser"]
 CONTAINERS = "traefik traefik-socket-proxy cloudflared filebrowser"
 NOTHING_RUNS = f"docker rm -f {CONTAINERS}; docker network rm traefik-public traefik_socket"
@@ -36,13 +47,23 @@ IN_A_ROW = "".join(f"docker compose --project-directory {folder} up -d --wait; "
 
 def main() -> None:
     prepare_guest()
-    measured = measure()
+    measured = measure(of_a_converge())
+    run("ansible-playbook", "tests/bench/reconcile.yml")
+    # The first run makes the checkout.
+    run(BED, "shell", GUEST, *UNIT)
+    measured |= measure(of_a_guest_by_itself())
+    phases = first_boot()
     executions = {name: count_executions(command) for name, command in {"ours": OURS, "usual": USUAL}.items()}
     show(measured, executions)
+    print(f"\nfirst boot of an offline clone, from controller.yaml to health {sum(phases.values()):.1f} s")
+    for name, seconds in phases.items():
+        print(f"  {name:<42} {seconds:6.1f} s {seconds / sum(phases.values()):5.0%}")
     ratios = ratios_of(measured) | {"noop_module_executions": executions["ours"]}
     report = ROOT / "build/bench.json"
     report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps({"ratios": ratios, "measured": measured}, indent=1) + "\n")
+    report.write_text(
+        json.dumps({"ratios": ratios, "measured": measured, "first_boot_seconds": phases}, indent=1) + "\n"
+    )
     print("\nratios (build/bench.json)")
     for name, value in ratios.items():
         print(f"  {name:<34} {value}")
@@ -71,11 +92,12 @@ def prepare_guest() -> None:
     run(BED, "shell", GUEST, "cp", "-p", "/opt/docker/traefik/acme/acme.json", BENCH)
 
 
-def measure() -> dict[str, dict[str, dict[str, list[float]]]]:
-    def contender(command: list[str], before: str | None = None) -> dict[str, object]:
-        return {"run": command, "prepare": before}
+def contender(command: list[str], before: str | None = None, status: int = 0) -> dict[str, object]:
+    return {"run": command, "prepare": before, "status": status}
 
-    comparisons = [
+
+def of_a_converge() -> list[dict[str, object]]:
+    return [
         {
             "name": "no-op",
             "rounds": 5,
@@ -99,8 +121,82 @@ def measure() -> dict[str, dict[str, dict[str, list[float]]]]:
             },
         },
     ]
+
+
+def of_a_guest_by_itself() -> list[dict[str, object]]:
+    return [
+        {
+            "name": "the gate, nothing to do",
+            "rounds": 15,
+            "contenders": {"docker ps": contender(["docker", "ps"]), "gate": contender(GATE, status=10)},
+        },
+        {
+            "name": "ansible-pull, nothing to do",
+            "rounds": 5,
+            "contenders": {"ansible-pull": contender(PULL), "gate": contender(GATE, status=10)},
+        },
+        {
+            "name": "a removed container",
+            "rounds": 5,
+            "contenders": {
+                "the unit, nothing to do": contender(UNIT),
+                "the unit repairs": contender(UNIT, REMOVED),
+                "raw compose up -d --wait": contender(RAW, REMOVED),
+            },
+        },
+    ]
+
+
+def measure(comparisons: list[dict[str, object]]) -> dict[str, dict[str, dict[str, list[float]]]]:
     text = run(BED, "shell", GUEST, f"{BENCH}/measure.py", input=json.dumps(comparisons).encode())
     return json.loads(text)
+
+
+# Where a phase begins, by what the unit's journal says.
+PHASES = {
+    "the unit starts": "controller.yaml",
+    "Ansible starts, code is checked": "converging: ",
+    "configuration": "TASK [felhom.base_infra.guest_config : Read",
+    "network": "TASK [felhom.base_infra.docker_network : Make",
+    "stacks compared, written, started": "TASK [felhom.base_infra.base_traefik : Converge",
+    "waiting for health": "TASK [Wait for all stacks",
+    "health of the whole guest": "TASK [felhom.base_infra.base_health : Look",
+    "end": "TASK [felhom.base_infra.base_health : Show",
+}
+
+
+def first_boot() -> dict[str, float]:
+    """Seconds of each phase from the moment when an offline clone's configuration arrives until it is well."""
+    golden, clone = "bench-golden", "bench-first"
+    run(BED, "down", clone, golden)
+    run(BED, "guest", golden)
+    run("ansible-playbook", "playbooks/bake.yml", "--extra-vars", f"base_infra_hosts={golden}")
+    run(BED, "clone", golden, clone, "--offline")
+    run(CUSTOMER, "provision", clone)
+    waiting = "until [ \"$(felhom-base-infra gate)\" = 'waiting for a configuration' ]; do sleep 0.2; done"
+    run(BED, "shell", clone, "timeout", "90", "sh", "-c", waiting)
+    run(CUSTOMER, "configure", clone)
+    done = "until [ \"$(felhom-base-infra gate)\" = 'nothing to do' ]; do sleep 0.2; done"
+    run(BED, "shell", clone, "timeout", "120", "sh", "-c", done)
+    arrival = run(
+        BED,
+        "shell",
+        clone,
+        "stat",
+        "-c",
+        "%.6Y",
+        "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml",
+    )
+    journal = run(BED, "shell", clone, "journalctl", "--unit", "felhom-base-infra.service", "--output", "short-unix")
+    run(BED, "down", clone, golden)
+    lines = [line.split(" ", 1) for line in journal.splitlines() if line[:1].isdigit()]
+    begins = [float(arrival)]
+    for words in list(PHASES.values())[1:]:
+        begins.append(next(float(at) for at, text in lines if words in text and float(at) >= begins[-1]))
+    return {
+        name: round(after - before, 2)
+        for name, before, after in zip(list(PHASES)[:-1], begins[:-1], begins[1:], strict=True)
+    }
 
 
 def count_executions(command: list[str]) -> int:
@@ -110,6 +206,9 @@ def count_executions(command: list[str]) -> int:
 
 def ratios_of(measured: dict) -> dict[str, float]:
     noop, first = measured["no-op"], measured["first converge, images present"]
+    gate, pull = measured["the gate, nothing to do"], measured["ansible-pull, nothing to do"]
+    removed = measured["a removed container"]
+    repair = median(removed["the unit repairs"]["wall"]) - median(removed["the unit, nothing to do"]["wall"])
     ours = median(first["felhom.base_infra"]["wall"]) - median(first["empty play"]["wall"])
     raw_noop = [
         sum(costs) for costs in zip(noop["empty play"]["cpu"], noop["three raw compose up -d"]["cpu"], strict=True)
@@ -120,6 +219,9 @@ def ratios_of(measured: dict) -> dict[str, float]:
         ),
         "noop_cpu_vs_empty_play_and_raw_compose": ratio(median(noop["felhom.base_infra"]["cpu"]), median(raw_noop)),
         "first_converge_vs_raw_compose": ratio(ours, median(first["three raw compose up -d --wait"]["wall"])),
+        "gate_cpu_vs_docker_ps": ratio(median(gate["gate"]["cpu"]), median(gate["docker ps"]["cpu"])),
+        "gate_cpu_vs_noop_pull": ratio(median(pull["gate"]["cpu"]), median(pull["ansible-pull"]["cpu"])),
+        "repair_vs_raw_compose": ratio(repair, median(removed["raw compose up -d --wait"]["wall"])),
     }
 
 

@@ -84,7 +84,8 @@ class Guest:
             # The engine's own name; two guests with one would be taken for each other.
             (self.folder / "docker/engine-id").unlink(missing_ok=True)
         self._mount()
-        self._identify(online)
+        self._identify()
+        self.set_online(online)
         (self.folder / "map").write_text(f"root:{FIRST_ID}:65536\n")
         (self.folder / "config").write_text(
             CONFIG.format(
@@ -108,15 +109,20 @@ class Guest:
         run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
         (self.root / "var/lib/docker").mkdir(exist_ok=True)
 
-    def _identify(self, online: bool) -> None:
-        """What pct writes into a guest, and the bed's keys."""
+    def set_online(self, online: bool) -> None:
+        """Whether names and so the registry are in reach."""
+        # Where nothing is in reach this refuses at once: a name server that hangs costs the engine 10 s a pull.
         server = GATEWAY if online else "127.0.0.1"
+        target = self.root / "etc/resolv.conf"
+        target.write_text(f"nameserver {server}\noptions timeout:1 attempts:1\n")
+        os.chown(target, FIRST_ID, FIRST_ID)
+
+    def _identify(self) -> None:
+        """What pct writes into a guest, and the bed's keys."""
         written = {
             "etc/hostname": f"{self.name}\n",
             "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n",
             "etc/machine-id": "",
-            # Where nothing is in reach this refuses at once: a name server that hangs costs the engine 10 s a pull.
-            "etc/resolv.conf": f"nameserver {server}\noptions timeout:1 attempts:1\n",
             "root/.ssh/authorized_keys": (KEYS / "ssh.pub").read_text(),
         }
         for path, text in written.items():
