@@ -81,11 +81,12 @@ def resolve(
     overrides: dict[str, Any],
     problems: list[str],
     earlier_customer: str = "",
+    was_configured: bool = False,
 ) -> Guest:
     """Merge and check. Each document comes with its file's name, None for a file that is absent or unreadable.
 
     problems are those of reading; what is wrong with values is added to them. earlier_customer is for whom the guest
-    was converged before, "" for nobody.
+    was converged before, "" for nobody; was_configured, whether its stacks were.
     """
     problems = list(problems)
     bootstrap_file, bootstrap_document = bootstrap
@@ -129,7 +130,11 @@ def resolve(
     if missing and not problems:
         what = ", ".join(CONTROLLER_KEYS[key] for key in missing)
         where = controller_file if controller_document is not None else f"{controller_file}, which does not exist"
-        waiting_for = f"{what} in {where}"
+        if was_configured:
+            # Half-written, or lost. To call that waiting would leave whatever is wrong with the guest as it is, silently.
+            problems.append(f"{where}: found no {what}; expected what this guest was converged with before")
+        else:
+            waiting_for = f"{what} in {where}"
     state = "invalid" if problems else "waiting" if missing else "configured"
     unknown = {
         bootstrap_file: unknown_keys(bootstrap_document or {}, ["customer.id"]),

@@ -49,12 +49,16 @@ def wait_for_engine(seconds: int) -> None:
             time.sleep(0.2)
 
 
-def earlier_customer(state_dir: str) -> str:
-    """The customer for whom this guest was last converged, "" for none."""
+def earlier(state_dir: str) -> dict[str, Any]:
+    """What _bootstrap.resolve() asks about the last converge."""
     try:
-        return _manifest.read(state_dir)["converged"].get("customer", "")
+        converged = _manifest.read(state_dir)["converged"]
     except _manifest.ManifestError:
-        return ""  # said by the health check
+        return {}  # said by the health check
+    return {
+        "earlier_customer": converged.get("customer", ""),
+        "was_configured": converged.get("result") in ("changed", "unchanged"),
+    }
 
 
 def installed_collection() -> dict[str, str]:
@@ -95,6 +99,6 @@ def read_guest(params: dict[str, Any]) -> tuple[_bootstrap.Guest, dict[str, str]
         (compose_file, mounted),
         params["overrides"],
         problems,
-        earlier_customer(params["state_dir"]),
+        **earlier(params["state_dir"]),
     )
     return guest, digests

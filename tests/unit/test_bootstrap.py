@@ -31,13 +31,14 @@ CONTROLLER = {
 }
 
 
-def resolve(bootstrap=BOOTSTRAP, controller=CONTROLLER, mounted=(), overrides=None):
+def resolve(bootstrap=BOOTSTRAP, controller=CONTROLLER, mounted=(), overrides=None, **earlier):
     guest = _bootstrap.resolve(
         ("bootstrap.json", bootstrap),
         ("controller.yaml", controller),
         ("docker-compose.yml", list(mounted)),
         overrides or {},
         [],
+        **earlier,
     )
     shown = json.dumps([guest.problems, guest.unknown_keys, guest.waiting_for, guest.sources])
     assert SECRET not in shown
@@ -54,6 +55,23 @@ def changed(path, value):
         place = place[key]
     place[last] = value
     return copy
+
+
+def test_a_guest_that_was_converged_for_somebody_else():
+    assert resolve(earlier_customer="acme", was_configured=True).state == "configured"
+    guest = resolve(earlier_customer="other", was_configured=True)
+    assert guest.state == "invalid"
+    assert guest.problems[0].startswith(
+        "manifest.json: this guest was converged for customer other; found customer acme"
+    )
+
+
+@pytest.mark.parametrize("controller", [None, {}, {"customer": {"id": "acme"}}])
+def test_a_guest_that_was_configured_does_not_wait_again(controller):
+    assert resolve(controller=controller, earlier_customer="acme").state == "waiting"
+    guest = resolve(controller=controller, earlier_customer="acme", was_configured=True)
+    assert (guest.state, guest.waiting_for) == ("invalid", "")
+    assert "expected what this guest was converged with before" in guest.problems[0]
 
 
 def test_a_configured_guest():

@@ -54,7 +54,7 @@ FAULTS = {
     "state folder removed": (f"rm -r {STATE}", set()),
     "manifest cut short": (f"truncate -s 100 {STATE}/manifest.json", set()),
     "mirror corrupted": (
-        f"find {STATE}/mirror.git/objects -type f -exec truncate -s 10 {{}} +; rm {STATE}/mirror.git/packed-refs"
+        f"find {STATE}/mirror.git/objects -type f -exec truncate -s 10 {{}} +; rm -f {STATE}/mirror.git/packed-refs"
         f" {STATE}/mirror.git/refs/heads/main",
         set(),
     ),
@@ -72,7 +72,7 @@ def test_it_configured_itself(guest, browse, customer, heal):
     assert entries[0]["trigger"] == "gate: the guest has just started"
     assert entries[0]["result"] == "waiting"
     assert {entry["result"] for entry in entries} <= {"waiting", "changed", "unchanged"}
-    assert any("controller.yaml appeared" in entry["trigger"] for entry in entries)
+    assert any("controller.yaml" in entry["trigger"] for entry in entries)
     assert not guest.host.file(f"{STATE}/never-booted").exists
     heal.by_itself()
     assert browse(f"https://files.{customer['customer']['domain']}/") == (200, "")
@@ -114,8 +114,7 @@ def test_an_unhealthy_container(guest, heal):
 
 def test_the_engine_is_killed(guest, heal):
     before = guest.ids()
-    guest.run("systemctl kill --signal KILL docker.service; sleep 1; systemctl reset-failed docker.service")
-    wait_for(lambda: guest.host.run("docker info").rc == 0, 60)
+    guest.run("systemctl kill --kill-whom=main --signal KILL docker.service")
     heal.now()
     assert guest.changed_since(before) == set()
 
@@ -123,7 +122,7 @@ def test_the_engine_is_killed(guest, heal):
 def test_a_restart_in_the_middle_of_a_converge(guest, heal):
     before = guest.ids()
     guest.run("docker rm --force traefik filebrowser")
-    guest.run("systemctl start --no-block felhom-base-infra.service; sleep 3.5")
+    guest.run("systemctl start --no-block felhom-base-infra.service; sleep 2")
     assert heal.is_at_work()
     subprocess.run([BED, "stop", "remediate"], check=True)
     subprocess.run([BED, "start", "remediate"], check=True)
@@ -167,15 +166,15 @@ def configure(settings: dict) -> None:
 def test_a_configuration_that_is_half_written(guest, heal):
     before, disk = guest.ids(), guest.disk()
     lines = len(guest.ledger())
-    # At 60 bytes the domain is cut off in the middle of its quotes.
+    # In the middle of the domain.
     guest.run(f"cp -p {CONFIGURATION} /run/whole.yaml; truncate -s 60 {CONFIGURATION}")
     wait_for(lambda: len(guest.ledger()) > lines and not heal.is_at_work(), 60)
     entry = guest.ledger()[-1]
     assert entry["result"] == "failed"
-    assert entry["error"].startswith(f"{CONFIGURATION}: line ") and "Nothing was changed" in entry["error"]
+    assert entry["error"].startswith(f"{CONFIGURATION}: ") and "Nothing was changed" in entry["error"]
     assert (guest.ids(), guest.disk()) == (before, disk)
     assert "failed 1 times in a row" in heal.gate()[1]
-    assert any(check["id"] == "converge" and "line" in check["reason"] for check in heal.status()["checks"])
+    assert any(check["id"] == "converge" and CONFIGURATION in check["reason"] for check in heal.status()["checks"])
     guest.run(f"cat /run/whole.yaml > {CONFIGURATION}")
     heal.by_itself()
     assert (guest.ids(), guest.disk()) == (before, disk)
