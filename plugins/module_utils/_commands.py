@@ -107,7 +107,7 @@ def status(settings: _reconcile.Settings) -> int:
 
 
 def converge(settings: _reconcile.Settings) -> int:
-    """Converge until the configuration is the one that was converged."""
+    """Converge, and again for what came up meanwhile."""
     code = 0
     for _round in range(_ROUNDS):
         look = _gate.look(settings)
@@ -122,7 +122,8 @@ def converge(settings: _reconcile.Settings) -> int:
             _reconcile.set_failures(settings.state_dir, _reconcile.Failures(number, look.now, of))
         else:
             _reconcile.set_failures(settings.state_dir, None)
-        if _reconcile.input_digests(settings.inputs) == look.inputs:
+        # What changed while it ran, it may not have seen.
+        if not _gate.decide(_gate.look(settings)).needed:
             break
     return code
 
