@@ -49,7 +49,10 @@ lint: venv ## Check the style of everything
 	@ruff check
 	@ruff format --check
 	@yamllint --strict .
+	@mkdir -p build/types/ansible_collections/felhom && ln -sfn "$(CURDIR)" build/types/ansible_collections/felhom/base_infra
+	@mypy -p ansible_collections.felhom.base_infra.plugins
 	@ansible-lint --offline
+	@python tests/sanity/check.py
 
 .PHONY: unit
 unit: venv ## Run the unit tests

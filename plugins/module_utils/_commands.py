@@ -165,7 +165,7 @@ def _play(settings: _reconcile.Settings, why: str) -> int:
         # The journal is to say what happens while it happens.
         "PYTHONUNBUFFERED": "1",
     }
-    return subprocess.run(command, cwd=settings.checkout, env=environment).returncode
+    return subprocess.run(command, check=False, cwd=settings.checkout, env=environment).returncode
 
 
 def _checked_out(checkout: str) -> tuple[str, bool]:

@@ -34,13 +34,14 @@ _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 def run(module: AnsibleModule) -> None:
     """Observe, judge, report."""
     checks = run_checks(module.params)
-    report = {"verdict": _health.verdict(checks), "checks": [check._asdict() for check in checks]}
+    verdict = _health.verdict(checks)
+    report = {"verdict": verdict, "checks": [check._asdict() for check in checks]}
     if not module.check_mode:
         try:
             write_status(module.params["status_file"], report)
             if module.params["run"]:
-                write_ledger(module.params, report["verdict"])
-                record_converge(module.params, report["verdict"])
+                write_ledger(module.params, verdict)
+                record_converge(module.params, verdict)
         except OSError as error:
             module.fail_json(msg=f"{error.filename}: {error.strerror}")
         finally:
@@ -109,13 +110,16 @@ def certificate_checks(params: dict[str, Any], engine: _engine.Engine) -> list[_
     connection = _Https(params["proxy_address"], params["proxy_https_port"], host)
     try:
         connection.connect()
-        certificate = connection.sock.getpeercert(binary_form=True)
+        encrypted: Any = connection.sock
+        certificate = encrypted.getpeercert(binary_form=True)
     except OSError:
         return []
     finally:
         connection.close()
     command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
-    printed = subprocess.run(command, input=certificate, capture_output=True).stdout.decode(errors="replace")
+    printed = subprocess.run(command, input=certificate, capture_output=True, check=False).stdout.decode(
+        errors="replace"
+    )
     try:
         found = _health.parse_certificate(printed)
     except ValueError as error:

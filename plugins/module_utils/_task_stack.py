@@ -123,7 +123,8 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
         f"container {container.name} exists" for container in engine.containers if container.project == params["name"]
     ]
     files = {path: was for path, was in (record["files"] if record else {}).items() if not was["create_only"]}
-    there = [path for path in files if os.path.lexists(os.path.join(record["project_dir"], path))]
+    folder = record["project_dir"] if record else ""
+    there = [path for path in files if os.path.lexists(os.path.join(folder, path))]
     reasons += [f"{path} exists" for path in there]
     if record and not reasons:
         reasons.append("the stack is recorded in the manifest")
@@ -134,7 +135,7 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
         if code:
             raise Refused(f"Compose could not take it down: {_pull.last_line(err)}")
         for path in there:
-            _files.remove_if_there(os.path.join(record["project_dir"], path))
+            _files.remove_if_there(os.path.join(folder, path))
         _generations.forget(params["state_dir"], params["name"])
     header = f"stack {params['name']}"
     diff = {
