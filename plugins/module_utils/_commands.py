@@ -116,9 +116,9 @@ def converge(settings: _reconcile.Settings) -> int:
         print(f"converging: {why}", flush=True)
         code = _play(settings, why)
         if code:
-            failed = _reconcile.failures(settings.state_dir)
+            # The play itself counts no further than one, and does not get that far at all where Ansible fails.
             of = _gate.key(look)
-            number = failed.number + 1 if failed.of == of else 1
+            number = look.failures.number + 1 if look.failures.of == of else 1
             _reconcile.set_failures(settings.state_dir, _reconcile.Failures(number, look.now, of))
         else:
             _reconcile.set_failures(settings.state_dir, None)

@@ -172,11 +172,15 @@ def write_ledger(params: dict[str, Any], verdict: str) -> None:
 
 
 def record_converge(params: dict[str, Any], verdict: str) -> None:
-    """What the gate compares with. A failed run leaves the record of the one before, so that it is tried again."""
+    """What the gate compares with. A failed run leaves the record of the one before, and is tried again."""
     run = params["run"]
     result = _ledger.outcome(run, verdict)
-    if run.get("kind") != "converge" or result == "failed":
+    if run.get("kind") != "converge":
         return
+    if result == "failed":
+        _reconcile.set_failures(params["state_dir"], _reconcile.Failures(1, time.time(), ""))
+        return
+    _reconcile.set_failures(params["state_dir"], None)
     converged = {key: run.get(key) or "" for key in ("commit", "customer")}
     converged |= {"inputs": run.get("inputs") or {}, "result": result, "time": int(time.time())}
     _manifest.save_converged(params["state_dir"], converged)
