@@ -15,9 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 # Of "`make demo`" and of "    make demo     # ...": the line as somebody would type it.
-COMMAND = re.compile(
-    r"(?:^|`|[ ]{4})((?:make|ansible-playbook|felhom-base-infra|tests/bed/bed) [^`\n#…]+)", re.MULTILINE
-)
+PROGRAMS = "make|ansible-playbook|felhom-base-infra|tests/bed/bed"
+COMMAND = re.compile(rf"(?:^|`|[ ]{{4}})((?:{PROGRAMS}) [^`\n#…]+)", re.MULTILINE)
 
 
 def commands():
@@ -49,7 +48,7 @@ def test_defaults_and_argument_specs_agree(role):
     assert all(name.startswith(f"{role}_") for name in options)
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_every_command_of_the_documentation_is_one(words):
     """Whether it does what is said is for the scenarios; a command that was renamed is found here."""
     if words[0] == "make":
