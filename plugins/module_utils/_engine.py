@@ -54,6 +54,15 @@ def get(path: str, socket_path: str = SOCKET, timeout: float = TIMEOUT) -> Any:
     return decoded
 
 
+def started(container_id: str, socket_path: str = SOCKET) -> float:
+    """When a container was started last, in seconds since the epoch. Raises EngineError."""
+    # Here and not above: the gate never asks.
+    from datetime import datetime
+
+    state = get(f"/containers/{container_id}/json", socket_path)["State"]
+    return datetime.fromisoformat(state["StartedAt"]).timestamp()
+
+
 def log_lines(container_id: str, number: int, socket_path: str = SOCKET) -> list[str]:
     """The last lines of a container's log, both streams. Raises EngineError."""
     path = f"/containers/{container_id}/logs?stdout=1&stderr=1&tail={number}"

@@ -61,7 +61,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     if not reasons and _generations.substance(before) != _generations.substance(stack.record):
         text = unreadable or "the stack is right but not recorded in the manifest"
         reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
-    recreate = _stack.services_to_recreate(params, reasons)
+    recreate = _stack.services_to_recreate(params, reasons, _misled(stack, params["files"], before, reasons, engine))
     result = {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
@@ -94,6 +94,33 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         _generations.save(params["state_dir"], stack.name, _generations.NEXT, generation)
         result["displaced"] = generation["displaced"]
     return result
+
+
+def _misled(
+    stack: _stack.Stack,
+    files: list[dict[str, Any]],
+    recorded: dict[str, Any],
+    reasons: list[_drift.Reason],
+    engine: _engine.Engine,
+) -> set[str]:
+    """Services that read a file when somebody else's content was in it: started after that was written."""
+    changed = {reason.subject for reason in reasons if reason.kind == "file_content"}
+    misled = set()
+    for entry in files:
+        path = os.path.join(stack.record["project_dir"], entry["path"])
+        was = recorded.get("files", {}).get(entry["path"])
+        if entry["path"] not in changed or not was or _files.read_state(path).sha256 == was["sha256"]:
+            continue
+        written = os.lstat(path).st_mtime
+        misled |= {
+            container.service
+            for container in engine.containers
+            if container.project == stack.name
+            and container.service in entry["services"]
+            and container.state == "running"
+            and _engine.started(container.id) > written
+        }
+    return misled
 
 
 def rendered(module: AnsibleModule) -> dict[str, Any]:
