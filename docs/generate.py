@@ -62,7 +62,7 @@ def ansible_doc(kind: str, *arguments: str) -> dict[str, Any]:
 def text(description: str | list[str]) -> str:
     """Ansible's markup as Markdown, in one line."""
     joined = " ".join([description] if isinstance(description, str) else description)
-    marked = re.sub(r"\b(?:C|V|O|RV|M|P)\(([^)]*)\)", lambda found: f"`{found[1].partition('#')[0]}`", joined)
+    marked = re.sub(r"\b(?:C|E|V|O|RV|M|P)\(([^)]*)\)", lambda found: f"`{found[1].partition('#')[0]}`", joined)
     return " ".join(marked.split()).replace("|", "\\|")
 
 

@@ -70,7 +70,11 @@ def read_text(path: str) -> str | None:
         os.close(descriptor)
         raise DocumentError(f"{path}: found no regular file; expected one")
     with os.fdopen(descriptor, "rb") as stream:
-        data = stream.read(MAX_SIZE + 1)
+        return decode(path, stream.read(MAX_SIZE + 1))
+
+
+def decode(path: str, data: bytes) -> str:
+    """The bytes of a configuration file as text. Raises DocumentError as read_text does."""
     if len(data) > MAX_SIZE:
         raise DocumentError(f"{path}: found more than {MAX_SIZE} bytes; expected a configuration file")
     if not data.strip():
