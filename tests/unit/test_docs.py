@@ -15,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def pages(folder):
     return {
         str(path.relative_to(folder)): path.read_text()
-        for kind in ("roles", "plugins")
-        for path in folder.glob(f"{kind}/*")
+        for kind in ("roles/*", "plugins/*", "health.md")
+        for path in folder.glob(kind)
     }
 
 
@@ -33,3 +33,14 @@ def test_defaults_and_argument_specs_agree(role):
     optional = {name: option["default"] for name, option in options.items() if not option.get("required")}
     assert optional == defaults
     assert all(name.startswith(f"{role}_") for name in options)
+
+
+def test_every_check_is_on_the_page_with_its_verdict():
+    page = (ROOT / "docs/health.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert {verdict for row in rows for verdict in row[1].split(" or ")} <= {"waiting", "degraded", "fail"}
+    said = {row[0].removeprefix("| `").rstrip("`").partition(".")[0] for row in rows}
+    assert said == {
+        *("certificate", "configuration", "container", "converge", "disk", "engine", "golden", "identity", "manifest"),
+        *("network", "pause", "pin", "probe", "proxy", "stack", "stacks", "tunnel"),
+    }
