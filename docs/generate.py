@@ -26,7 +26,7 @@ def main() -> int:
     """Write all pages."""
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
     pages = {f"roles/{name}.md": ("role.md.j2", doc) for name, doc in documents("role").items()}
-    for kind in ("module", "filter"):
+    for kind in ("module", "filter", "callback"):
         pages |= {
             f"plugins/{name}.md": ("plugin.md.j2", {"kind": kind} | doc)
             for name, doc in documents(kind).items()

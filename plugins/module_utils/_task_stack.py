@@ -65,6 +65,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     result = {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
+        "drift": _stack.drift(stack, reasons),
         "diff": _stack.diff(stack, reasons) if module._diff else [],
         "compose": {
             "needed": bool(recreate) or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons),
@@ -108,6 +109,7 @@ def rendered(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
+        "drift": _stack.drift(stack, reasons),
         "diff": _stack.diff(stack, reasons) if module._diff else [],
         "compose": {"needed": False, "recreate": []},
     }
@@ -146,6 +148,7 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": bool(reasons),
         "reasons": reasons,
+        "drift": [{"reason": reason, "was": "", "wanted": ""} for reason in reasons],
         "diff": [diff] if module._diff and reasons else [],
         "compose": {"needed": False, "recreate": []},
     }
