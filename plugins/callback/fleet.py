@@ -36,11 +36,11 @@ options:
 """
 
 EXAMPLES = r"""
-# ansible.cfg
-[defaults]
-callbacks_enabled = felhom.base_infra.fleet
-[felhom_base_infra]
-reports = reports
+# In ansible.cfg:
+# [defaults]
+# callbacks_enabled = felhom.base_infra.fleet
+# [felhom_base_infra]
+# reports = reports
 """
 
 import json
@@ -107,7 +107,9 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         guest = self._ended(result)
-        guest.error = " ".join(str(result.result.get("msg", "")).split())
+        # The first task hides its result, since that holds secrets.
+        said = str(result.result.get("msg", "")).split()
+        guest.error = " ".join(said) or f"no connection to {result.host.get_vars().get('ansible_host', guest.name)}"
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if not self._looked_at_health and not any(stats.dark):
