@@ -152,10 +152,14 @@ def probe_check(host, hops):
     return Check(check_id, "degraded", reason, first.fix)
 
 
-def answering_hop(answer, app_is_well):
-    """The hop that an answer of the proxy speaks of. The proxy has no router, so a 404, for an app that is not well."""
+def answering_hop(answer, proxy_is_alive, app_is_well):
+    """The hop that an answer of the proxy speaks of, or that it gave none.
+
+    It has no router, so a 404, for an app that is not well; it waits, after it has shown its certificate, for one that
+    hangs.
+    """
     if isinstance(answer, str):
-        return "proxy"
+        return "app" if proxy_is_alive else "proxy"
     return "proxy" if answer == 404 and app_is_well else "app"
 
 

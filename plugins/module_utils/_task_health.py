@@ -90,16 +90,16 @@ def look(params: dict[str, Any]) -> tuple[list[_health.Check], dict[str, Any]]:
     of_tunnel = tunnel_checks(by_name.get("cloudflared"))
     checks += of_tunnel
     if params["proxy_host"]:
-        answer, of_proxy = proxy_checks(params)
+        answer, served, redirected = proxy_checks(params)
         certificate, of_certificate = certificate_checks(params, by_name.get("traefik"))
         if certificate is not None:
             facts["certificate"] = {"host": params["proxy_host"], **certificate._asdict()}
-        checks += of_proxy + of_certificate
-        hops = {"tunnel": of_tunnel, "proxy": [], "certificate": of_certificate, "app": []}
+        checks += [served, redirected, *of_certificate]
+        hops = {"tunnel": of_tunnel, "proxy": [redirected], "certificate": of_certificate, "app": []}
         for hop, name in (("tunnel", "cloudflared"), ("proxy", "traefik"), ("app", "filebrowser")):
             hops[hop] = [check for check in of_containers if check.id == f"container.{name}"] + hops[hop]
         app_is_well = all(check.verdict == "ok" for check in hops["app"])
-        hops[_health.answering_hop(answer, app_is_well)] += of_proxy
+        hops[_health.answering_hop(answer, certificate is not None, app_is_well)].append(served)
         checks.append(_health.probe_check(params["proxy_host"], hops))
     return checks, facts
 
@@ -144,7 +144,7 @@ def log_of(container: _engine.Container | None) -> list[str]:
     return _engine.log_lines(container.id, _LOG_LINES) if container is not None else []
 
 
-def proxy_checks(params: dict[str, Any]) -> tuple[int | str, list[_health.Check]]:
+def proxy_checks(params: dict[str, Any]) -> tuple[int | str, _health.Check, _health.Check]:
     """What the proxy answers, asked again until it serves the name or patience is over."""
     host, address = params["proxy_host"], params["proxy_address"]
     end = time.monotonic() + params["patience"]
@@ -156,7 +156,7 @@ def proxy_checks(params: dict[str, Any]) -> tuple[int | str, list[_health.Check]
         time.sleep(0.1)
     plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
     redirected, location = ask(plain, host, "/a?b=c")
-    return answer, [served, _health.redirect_check(host, redirected, location)]
+    return answer, served, _health.redirect_check(host, redirected, location)
 
 
 def certificate_checks(

@@ -177,11 +177,18 @@ def test_the_probe_names_the_hop_that_fails(ill, verdict, reason):
 
 
 @pytest.mark.parametrize(
-    "answer, app_is_well, hop",
-    [(200, True, "app"), (404, True, "proxy"), (404, False, "app"), (502, True, "app"), ("refused", False, "proxy")],
+    "answer, proxy_is_alive, app_is_well, hop",
+    [
+        (200, True, True, "app"),
+        (404, True, True, "proxy"),
+        (404, True, False, "app"),
+        (502, True, True, "app"),
+        ("refused", False, False, "proxy"),
+        ("timed out", True, False, "app"),
+    ],
 )
-def test_whose_answer_it_is(answer, app_is_well, hop):
-    assert _health.answering_hop(answer, app_is_well) == hop
+def test_whose_answer_it_is(answer, proxy_is_alive, app_is_well, hop):
+    assert _health.answering_hop(answer, proxy_is_alive, app_is_well) == hop
 
 
 GIB = 1 << 30
