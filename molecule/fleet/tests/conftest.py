@@ -75,8 +75,10 @@ class Fleet:
     def runner(self, playbook: str, **variables) -> tuple[Run, list[dict]]:
         """The same as AWX and ansible-navigator do it, with the events that they read."""
         directory = self.reports()
+        private = self.folder / "runner"
+        private.mkdir(exist_ok=True)
         done = ansible_runner.run(
-            private_data_dir=str(self.folder / "runner"),
+            private_data_dir=str(private),
             project_dir=str(ROOT),
             playbook=f"playbooks/{playbook}",
             inventory=str(ROOT / "inventories/demo"),
