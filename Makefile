@@ -58,7 +58,7 @@ lint: venv ## Check the style of everything
 .PHONY: unit
 unit: venv ## Run the unit tests
 	@echo "== unit tests"
-	@python -m pytest tests/unit tests/versions
+	@python -m pytest tests/unit tests/report tests/versions
 
 .PHONY: molecule
 molecule: venv ## Run the scenarios on real guests of the test bed

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/roles and docs/plugins, a page each, from what 'ansible-doc' reads: `make docs`.
+"""Write docs/roles and docs/plugins, a page each, from what 'ansible-doc' reads, and docs/health.md: `make docs`.
 
 generate.py [FOLDER] writes into another folder; a test compares it with what is committed.
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
+import health_checks
 import jinja2
 import yaml
 
@@ -25,12 +26,13 @@ def main() -> int:
     """Write all pages."""
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
     pages = {f"roles/{name}.md": ("role.md.j2", doc) for name, doc in documents("role").items()}
-    for kind in ("module", "filter"):
+    for kind in ("module", "filter", "callback"):
         pages |= {
             f"plugins/{name}.md": ("plugin.md.j2", {"kind": kind} | doc)
             for name, doc in documents(kind).items()
             if name not in PRIVATE
         }
+    pages["health.md"] = ("health.md.j2", {"checks": health_checks.checks(ROOT / "plugins/module_utils")})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "docs/templates"),
         undefined=jinja2.StrictUndefined,
@@ -38,7 +40,7 @@ def main() -> int:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"text": text, "value": value}
+    environment.filters |= {"text": text, "value": value, "cell": cell}
     for path, (template, doc) in pages.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +66,11 @@ def text(description: str | list[str]) -> str:
     joined = " ".join([description] if isinstance(description, str) else description)
     marked = re.sub(r"\b(?:C|E|V|O|RV|M|P)\(([^)]*)\)", lambda found: f"`{found[1].partition('#')[0]}`", joined)
     return " ".join(marked.split()).replace("|", "\\|")
+
+
+def cell(words: str) -> str:
+    """Words of the code in a cell of a table, with what stands for a guest's own as code."""
+    return re.sub(r"<[^>]+>", lambda found: f"`{found[0]}`", words).replace("|", "\\|")
 
 
 def value(given: Any) -> str:

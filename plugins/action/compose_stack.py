@@ -100,11 +100,12 @@ class ActionModule(ComposeActionBase):
         shipped["rendering"] = _stack.rendering_digest(shipped, _code())
         clock.lap("render")
         if args["state"] == "present" and _is_as_seen(args, shipped["rendering"]):
-            result.update(changed=False, reasons=[])
+            result.update(changed=False, reasons=[], drift=[])
         else:
             result.update(self._run_target(shipped, task_vars))
             clock.lap("compare")
         result["timings"] = clock.laps
+        result["drifted"] = bool(_seen(args).get("reasons"))
         compose = result.pop("compose", {"needed": False, "recreate": []})
         if result.get("failed"):
             return result
@@ -209,8 +210,12 @@ class _Shared(dict):
 
 def _is_as_seen(args: dict[str, Any], rendering: str) -> bool:
     """Whether a look at the guest earlier in this run found this very rendering applied, and nothing different."""
-    seen = (args["observed"].get("stacks") or {}).get(args["name"])
-    return seen == {"rendering": rendering, "reasons": []}
+    return _seen(args) == {"rendering": rendering, "reasons": []}
+
+
+def _seen(args: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier look at the guest saw of the stack, {} where there was none."""
+    return (args["observed"].get("stacks") or {}).get(args["name"], {})
 
 
 @functools.cache

@@ -159,6 +159,8 @@ def _play(settings: _reconcile.Settings, why: str) -> int:
     environment = os.environ | {
         "ANSIBLE_COLLECTIONS_PATH": f"{collections}:/usr/share/ansible/collections",
         "ANSIBLE_NOCOLOR": "1",
+        # A fleet's report is nothing for the guest itself.
+        "FELHOM_BASE_INFRA_REPORTS": "",
         "HOME": "/root",
         "LC_ALL": "C.UTF-8",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

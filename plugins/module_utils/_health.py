@@ -29,13 +29,14 @@ def verdict(checks) -> str:
 
 
 def container_checks(protected, stacks, engine):
-    """Every protected container runs and is healthy. Worded as the controller words it."""
+    """One check for each container that must run."""
     by_name = {container.name: container for container in engine.containers}
     waits = {service["container"]: stack["wait"] for stack in stacks.values() for service in stack["services"].values()}
     return [_container_check(name, by_name.get(name), waits.get(name, "running")) for name in protected]
 
 
 def _container_check(name, container, wait):
+    """Every protected container runs and is healthy. Worded as the controller words it."""
     check_id = f"container.{name}"
     if container is None:
         return Check(check_id, "fail", f"Protected container not running: {name} (there is none)", _CONVERGE)
@@ -63,12 +64,18 @@ def pin_checks(stacks, engine):
             container = found.get((stack, service))
             if container is None:
                 continue  # said by the container check, or by the stack's
-            check_id = f"pin.{want['container']}"
-            if engine.images.get(repo_digest(want["image"])) == container.image_id:
-                checks.append(Check(check_id, "ok", want["image"].partition("@")[0], ""))
+            name, pin = want["container"], want["image"]
+            check_id = f"pin.{name}"
+            if engine.images.get(repo_digest(pin)) == container.image_id:
+                checks.append(Check(check_id, "ok", pin.partition("@")[0], ""))
             else:
-                checks.append(Check(check_id, "fail", f"runs another image than {want['image']}", _CONVERGE))
+                checks.append(Check(check_id, "fail", f"runs another image than {pin}", _CONVERGE))
     return checks
+
+
+def pins(stacks):
+    """The pin of each container of all stacks."""
+    return {want["container"]: want["image"] for record in stacks.values() for want in record["services"].values()}
 
 
 def network_check(name, engine):
@@ -84,8 +91,8 @@ def stack_checks(stacks, engine):
     for stack, record in sorted(stacks.items()):
         reasons = file_reasons(record) + engine_reasons(stack, record, engine)
         if reasons:
-            text = "; ".join(reason.text for reason in reasons)
-            checks.append(Check(f"stack.{stack}", "fail", text, _CONVERGE))
+            what_differs = "; ".join(reason.text for reason in reasons)
+            checks.append(Check(f"stack.{stack}", "fail", f"{what_differs}", _CONVERGE))
         else:
             checks.append(Check(f"stack.{stack}", "ok", "as applied", ""))
     return checks
@@ -125,6 +132,52 @@ def redirect_check(host, answer, location):
     ):
         return Check(check_id, "ok", f"redirects to HTTPS ({answer})", "")
     return Check(check_id, "fail", f"answers {answer} instead of a redirect to HTTPS", _CONVERGE)
+
+
+def probe_check(host, hops):
+    """The whole way that a browser's request takes, as far as it can be seen from the guest: the hop that fails.
+
+    hops maps each hop, from the outside inwards, to its checks.
+    """
+    check_id = f"probe.{host}"
+    ill = {hop: [check for check in checks if check.verdict != "ok"] for hop, checks in hops.items()}
+    stops = [hop for hop, checks in ill.items() if checks]
+    if not stops:
+        return Check(check_id, "ok", f"{', '.join(hops)}: each hop answers", "")
+    first = max(ill[stops[0]], key=lambda check: _ORDER.index(check.verdict))
+    beyond = f" (beyond it also: {', '.join(stops[1:])})" if stops[1:] else ""
+    reason = f"stops at the {stops[0]}{beyond}: {first.reason}"
+    if verdict(check for checks in ill.values() for check in checks) == "fail":
+        return Check(check_id, "fail", reason, first.fix)
+    return Check(check_id, "degraded", reason, first.fix)
+
+
+def answering_hop(answer, proxy_is_alive, app_is_well):
+    """The hop that an answer of the proxy speaks of, or that it gave none.
+
+    It has no router, so a 404, for an app that is not well; it waits, after it has shown its certificate, for one that
+    hangs.
+    """
+    if isinstance(answer, str):
+        return "app" if proxy_is_alive else "proxy"
+    return "proxy" if answer == 404 and app_is_well else "app"
+
+
+def tunnel_check(container, said):
+    """The tunnel is connected to Cloudflare's edge. Its container's health check asks that, once it runs."""
+    if container is None or container.state != "running":
+        return []
+    if container.health == "healthy":
+        return [Check("tunnel", "ok", "connected to Cloudflare's edge", "")]
+    last = f": {said}" if said else ""
+    fix = "see whether the guest reaches Cloudflare on port 7844 and whether the tunnel's token is still valid"
+    return [Check("tunnel", "degraded", f"not connected to Cloudflare's edge{last}", fix)]
+
+
+def tunnel_error(lines):
+    """The last error in cloudflared's log, "" for none."""
+    errors = [line.partition(" ERR ")[2] for line in lines if " ERR " in line]
+    return " ".join(errors[-1].split())[:_SHOWN] if errors else ""
 
 
 Certificate = namedtuple("Certificate", "issuer expires")

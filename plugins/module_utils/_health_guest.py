@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import namedtuple
 from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _image, _reconcile
@@ -15,8 +17,24 @@ def pause_check(held: _reconcile.Pause | None) -> list[Check]:
     """A guest that is paused does not heal itself."""
     if held is None:
         return []
-    reason = f"paused until {_reconcile.clock(held.until)}: the guest does not converge itself"
+    until = _reconcile.clock(held.until)
+    reason = f"paused until {until}: the guest does not converge itself"
     return [Check("pause", "degraded", reason, "run 'felhom-base-infra resume' on the guest when the work is done")]
+
+
+def configuration_check(waiting_for: str) -> Check:
+    """The controller has fetched the customer's configuration. Nothing else is checked before."""
+    return Check("configuration", "waiting", waiting_for, "let the controller fetch the customer's configuration")
+
+
+def engine_check(error: object) -> Check:
+    """The Docker engine answers. Nothing else can be seen where it does not."""
+    return Check("engine", "fail", str(error), "start the Docker engine")
+
+
+def manifest_check(error: object) -> Check:
+    """The record of what was applied can be read."""
+    return Check("manifest", "fail", str(error), "run playbooks/site.yml for this guest")
 
 
 def converge_check(error: str) -> list[Check]:
@@ -31,16 +49,17 @@ _IDENTITY_FIX = "run playbooks/first_boot.yml for this guest"
 
 def identity_checks(shared: list[str]) -> list[Check]:
     """A clone is another machine than its golden image. shared: see _identity.shared()."""
-    told = {
-        "machine-id": ("degraded", "machine id", _IDENTITY_FIX),
-        "ssh-host-keys": ("fail", "SSH host keys", _IDENTITY_FIX),
-        "hostname": ("degraded", "host name", "run playbooks/pve_hostname.yml for its Proxmox node"),
+    found = {
+        "machine-id": Check("identity.machine-id", "degraded", "has the golden image's machine id", _IDENTITY_FIX),
+        "ssh-host-keys": Check("identity.ssh-host-keys", "fail", "has the golden image's SSH host keys", _IDENTITY_FIX),
+        "hostname": Check(
+            "identity.hostname",
+            "degraded",
+            "has the golden image's host name",
+            "run playbooks/pve_hostname.yml for its Proxmox node",
+        ),
     }
-    checks = []
-    for what in shared:
-        verdict, words, fix = told[what]
-        checks.append(Check(f"identity.{what}", verdict, f"has the golden image's {words}", fix))
-    return checks
+    return [found[what] for what in shared]
 
 
 def golden_check(image: dict[str, Any], engine: _engine.Engine, never_booted: bool) -> list[Check]:
@@ -50,5 +69,59 @@ def golden_check(image: dict[str, Any], engine: _engine.Engine, never_booted: bo
     said = f"baked {_reconcile.clock(image['built'])} at commit {str(image['commit'])[:12]}"
     missing = [pin for pin in image["pins"] if _image.repo_digest(pin) not in engine.images] if never_booted else []
     if missing:
-        return [Check("golden", "degraded", f"{said}; not there: {', '.join(missing)}", "bake the golden image again")]
+        pins = ", ".join(missing)
+        return [Check("golden", "degraded", f"{said}; not there: {pins}", "bake the golden image again")]
     return [Check("golden", "ok", said, "")]
+
+
+Space = namedtuple("Space", "path free total inodes_free inodes_total")
+Space.__doc__ = """Room of a file system, in bytes and in inodes. Both totals are 0 where it does not count inodes."""
+
+_LOW = (0.10, 2 << 30)  # a share, and bytes above which that share of a large disk is still enough
+_FULL = (0.02, 200 << 20)
+
+
+def disk_check(space: Space) -> Check:
+    """There is room for images, logs and the customer's next files."""
+    check_id = f"disk.{space.path}"
+    fix = "make the guest's disk larger, or see what 'docker system df' says of images that nothing uses"
+    text = f"{space.free / (1 << 30):.1f} of {space.total / (1 << 30):.1f} GiB free"
+    if _is_below(space, *_FULL):
+        return Check(check_id, "fail", f"full: {text}{_inodes(space)}", fix)
+    if _is_below(space, *_LOW):
+        return Check(check_id, "degraded", f"nearly full: {text}{_inodes(space)}", fix)
+    return Check(check_id, "ok", text, "")
+
+
+def _is_below(space: Space, share: float, enough: int) -> bool:
+    return space.free < min(share * space.total, enough) or space.inodes_free < share * space.inodes_total
+
+
+def _inodes(space: Space) -> str:
+    return f", {space.inodes_free} of {space.inodes_total} inodes" if space.inodes_total else ""
+
+
+# Docker 29 refuses clients below 1.44, and Traefik before 3.6.1 spoke nothing but 1.24.
+_TRAEFIK_NEGOTIATES = (3, 6, 1)
+_TRAEFIK_SPOKE = (1, 24)
+# What Compose needs for a health check's start_interval, which every stack has.
+_NEEDED = (1, 44)
+
+
+def engine_api_check(version: dict[str, Any], traefik: str) -> Check:
+    """Engine, Compose files and proxy understand each other. version: the engine's answer; traefik: the proxy's pin."""
+    newest, oldest = str(version.get("ApiVersion", "")), str(version.get("MinAPIVersion", ""))
+    tag = traefik.partition("@")[0].rpartition(":")[2]
+    if _numbers(tag) and _numbers(tag) < _TRAEFIK_NEGOTIATES and _numbers(oldest) > _TRAEFIK_SPOKE:
+        reason = f"Traefik {tag} speaks API 1.24 only, this engine none below {oldest}: the proxy finds no container"
+        return Check("engine.api", "fail", reason, "move the pin of Traefik to 3.6.1 or newer")
+    if _numbers(newest) < _NEEDED:
+        reason = f"the engine's API is {newest or 'unknown'}, older than 1.44: health checks are slow after a start"
+        return Check("engine.api", "degraded", reason, "upgrade the Docker engine to 25 or newer")
+    return Check("engine.api", "ok", f"{oldest} to {newest}", "")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version such as v3.7.14 or 1.44; none where it does not begin with one."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()

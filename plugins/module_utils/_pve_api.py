@@ -109,8 +109,14 @@ class ApiClient:
         found = {}
         for entry in self._resources():
             vmid = int(entry["vmid"])
-            known = {"running": entry.get("status") == "running", "template": bool(entry.get("template"))}
-            found[vmid] = Guest(vmid, entry["node"], entry.get("name", ""), kind=entry["type"], **known)
+            found[vmid] = Guest(
+                vmid,
+                entry["node"],
+                entry.get("name", ""),
+                kind=entry["type"],
+                running=entry.get("status") == "running",
+                template=bool(entry.get("template")),
+            )
         for node in sorted({guest.node for guest in found.values() if guest.kind == "lxc"}):
             try:
                 listed = {int(entry["vmid"]): entry for entry in self._get(self._api.nodes(node).lxc)}

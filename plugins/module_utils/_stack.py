@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import Reason
 from ansible_collections.felhom.base_infra.plugins.module_utils._files import digest, read_state
 
+_SHOWN_DIGITS = 12  # of a SHA-256
+
 COMPOSE_FILE = "docker-compose.yml"
 
 
@@ -209,6 +211,19 @@ def diff(stack: Stack, reasons: list[Reason]) -> list[dict[str, str]]:
     return entries
 
 
+def drift(stack: Stack, reasons: list[Reason]) -> list[dict[str, str]]:
+    """What differs, a line each, for reports: where it is a file's content with the fingerprints of both."""
+    lines = []
+    for reason in reasons:
+        line = {"reason": reason.text, "was": "", "wanted": ""}
+        file = stack.files.get(reason.subject)
+        if reason.kind in ("file_content", "file_missing") and file is not None and not file.create_only:
+            found = read_state(os.path.join(stack.record["project_dir"], reason.subject))
+            line |= {"was": (found.sha256 or "")[:_SHOWN_DIGITS], "wanted": digest(file.data)[:_SHOWN_DIGITS]}
+        lines.append(line)
+    return lines
+
+
 def _diff_entry(header: str, before: str, after: str) -> dict[str, str]:
     return {"before_header": header, "after_header": header, "before": before, "after": after}
 
@@ -237,4 +252,4 @@ def _shown_wanted(file: File | None, directory: dict[str, Any] | None) -> str:
 
 def _fingerprint(sha256: str) -> str:
     """Enough to see that two contents differ, and which of two known ones it is."""
-    return f"content not shown, SHA-256 begins with {sha256[:12]}\n"
+    return f"content not shown, SHA-256 begins with {sha256[:_SHOWN_DIGITS]}\n"

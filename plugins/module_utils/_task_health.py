@@ -24,8 +24,12 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _ledger,
     _lock,
     _manifest,
+    _metrics,
     _reconcile,
 )
+
+_DISKS = ("/", "/var/lib/docker")
+_METRICS_DIR = "/var/lib/prometheus/node-exporter"  # Debian's
 
 _LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
@@ -33,15 +37,17 @@ _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 def run(module: AnsibleModule) -> None:
     """Observe, judge, report."""
-    checks = run_checks(module.params)
+    checks, facts = look(module.params)
     verdict = _health.verdict(checks)
-    report = {"verdict": verdict, "checks": [check._asdict() for check in checks]}
+    report = {"verdict": verdict, "checks": [check._asdict() for check in checks], "facts": facts}
     if not module.check_mode:
         try:
-            write_status(module.params["status_file"], report)
             if module.params["run"]:
                 write_ledger(module.params, verdict)
                 record_converge(module.params, verdict)
+                facts["converged"] = converged(module.params["state_dir"])
+            write_status(module.params["status_file"], report)
+            write_metrics(module.params["metrics_dir"], report)
         except OSError as error:
             module.fail_json(msg=f"{error.filename}: {error.strerror}")
         finally:
@@ -51,36 +57,75 @@ def run(module: AnsibleModule) -> None:
     module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report)
 
 
-def run_checks(params: dict[str, Any]) -> list[_health.Check]:
-    """All checks that apply to the guest's state."""
+def look(params: dict[str, Any]) -> tuple[list[_health.Check], dict[str, Any]]:
+    """All checks that apply to the guest's state, and what else a report tells of the guest."""
+    facts = {"certificate": {}, "converged": converged(params["state_dir"]), "pins": {}}
     checks = _health_guest.pause_check(_reconcile.pause(params["state_dir"], time.time()))
     if params["waiting_for"]:
-        fix = "let the controller fetch the customer's configuration"
-        return [*checks, _health.Check("configuration", "waiting", params["waiting_for"], fix)]
+        return [*checks, _health_guest.configuration_check(params["waiting_for"])], facts
     checks += _health_guest.converge_check(last_error(params))
     checks += _health_guest.identity_checks(_identity.look())
+    checks += [_health_guest.disk_check(space) for space in spaces(_DISKS)]
     try:
-        engine = _engine.observe()
+        engine, version = _engine.observe(), _engine.get("/version")
     except _engine.EngineError as error:
-        return [*checks, _health.Check("engine", "fail", str(error), "start the Docker engine")]
+        return [*checks, _health_guest.engine_check(error)], facts
     never_booted = os.path.exists(os.path.join(params["state_dir"], _reconcile.NEVER_BOOTED))
     checks += _health_guest.golden_check(_identity.golden(), engine, never_booted)
     try:
         stacks = _manifest.load(params["state_dir"])
     except _manifest.ManifestError as error:
         stacks = {}
-        checks.append(_health.Check("manifest", "fail", str(error), "run playbooks/site.yml for this guest"))
+        checks.append(_health_guest.manifest_check(error))
     else:
         nothing_applied = _health.applied_check(stacks)
         checks += [nothing_applied] if nothing_applied else []
-    checks += _health.container_checks(params["protected"], stacks, engine)
+    facts["pins"] = _health.pins(stacks)
+    checks.append(_health_guest.engine_api_check(version, facts["pins"].get("traefik", "")))
+    of_containers = _health.container_checks(params["protected"], stacks, engine)
+    checks += of_containers
     checks += _health.pin_checks(stacks, engine)
     checks.append(_health.network_check(params["network"], engine))
     checks += _health.stack_checks(stacks, engine)
+    by_name = {container.name: container for container in engine.containers}
+    of_tunnel = tunnel_checks(by_name.get("cloudflared"))
+    checks += of_tunnel
     if params["proxy_host"]:
-        checks += proxy_checks(params)
-        checks += certificate_checks(params, engine)
-    return checks
+        answer, served, redirected = proxy_checks(params)
+        certificate, of_certificate = certificate_checks(params, by_name.get("traefik"))
+        if certificate is not None:
+            facts["certificate"] = {"host": params["proxy_host"], **certificate._asdict()}
+        checks += [served, redirected, *of_certificate]
+        hops = {"tunnel": of_tunnel, "proxy": [redirected], "certificate": of_certificate, "app": []}
+        for hop, name in (("tunnel", "cloudflared"), ("proxy", "traefik"), ("app", "filebrowser")):
+            hops[hop] = [check for check in of_containers if check.id == f"container.{name}"] + hops[hop]
+        app_is_well = all(check.verdict == "ok" for check in hops["app"])
+        hops[_health.answering_hop(answer, certificate is not None, app_is_well)].append(served)
+        checks.append(_health.probe_check(params["proxy_host"], hops))
+    return checks, facts
+
+
+def converged(state_dir: str) -> dict[str, Any]:
+    """When the last converge that ended well was, from which commit, and with which result; {} for none."""
+    try:
+        record = _manifest.read(state_dir)["converged"]
+    except _manifest.ManifestError:
+        return {}  # said by its own check
+    return {key: record[key] for key in ("time", "commit", "result")} if record else {}
+
+
+def spaces(paths: tuple[str, ...]) -> list[_health_guest.Space]:
+    """The room of each file system that one of the paths lies on."""
+    found: dict[int, _health_guest.Space] = {}
+    for path in paths:
+        try:
+            device, room = os.stat(path).st_dev, os.statvfs(path)
+        except FileNotFoundError:
+            continue
+        total = room.f_blocks * room.f_frsize
+        free = room.f_bavail * room.f_frsize
+        found.setdefault(device, _health_guest.Space(path, free, total, room.f_favail, room.f_files))
+    return list(found.values())
 
 
 def last_error(params: dict[str, Any]) -> str:
@@ -89,7 +134,18 @@ def last_error(params: dict[str, Any]) -> str:
     return str(run.get("error") or "")
 
 
-def proxy_checks(params: dict[str, Any]) -> list[_health.Check]:
+def tunnel_checks(container: _engine.Container | None) -> list[_health.Check]:
+    """Whether the tunnel is connected, and what it says of it where it is not."""
+    lines = log_of(container) if container is not None and container.health != "healthy" else []
+    return _health.tunnel_check(container, _health.tunnel_error(lines))
+
+
+def log_of(container: _engine.Container | None) -> list[str]:
+    """The last lines of a container's log."""
+    return _engine.log_lines(container.id, _LOG_LINES) if container is not None else []
+
+
+def proxy_checks(params: dict[str, Any]) -> tuple[int | str, _health.Check, _health.Check]:
     """What the proxy answers, asked again until it serves the name or patience is over."""
     host, address = params["proxy_host"], params["proxy_address"]
     end = time.monotonic() + params["patience"]
@@ -101,11 +157,13 @@ def proxy_checks(params: dict[str, Any]) -> list[_health.Check]:
         time.sleep(0.1)
     plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
     redirected, location = ask(plain, host, "/a?b=c")
-    return [served, _health.redirect_check(host, redirected, location)]
+    return answer, served, _health.redirect_check(host, redirected, location)
 
 
-def certificate_checks(params: dict[str, Any], engine: _engine.Engine) -> list[_health.Check]:
-    """What the certificate is worth that the proxy serves; nothing where it serves none, which was said already."""
+def certificate_checks(
+    params: dict[str, Any], proxy: _engine.Container | None
+) -> tuple[_health.Certificate | None, list[_health.Check]]:
+    """The certificate that the proxy serves and what it is worth; none where it serves none, which was said already."""
     host = params["proxy_host"]
     connection = _Https(params["proxy_address"], params["proxy_https_port"], host)
     try:
@@ -113,7 +171,7 @@ def certificate_checks(params: dict[str, Any], engine: _engine.Engine) -> list[_
         encrypted: Any = connection.sock
         certificate = encrypted.getpeercert(binary_form=True)
     except OSError:
-        return []
+        return None, []
     finally:
         connection.close()
     command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
@@ -123,10 +181,9 @@ def certificate_checks(params: dict[str, Any], engine: _engine.Engine) -> list[_
     try:
         found = _health.parse_certificate(printed)
     except ValueError as error:
-        return [_health.Check(f"certificate.{host}", "fail", str(error), "see 'docker logs traefik'")]
-    proxies = [container.id for container in engine.containers if container.name == "traefik"]
-    lines = [line for proxy in proxies for line in _engine.log_lines(proxy, _LOG_LINES)]
-    return [_health.certificate_check(host, found, time.time(), _health.issuance_error(lines))]
+        return None, [_health.Check(f"certificate.{host}", "fail", str(error), "see 'docker logs traefik'")]
+    why = _health.issuance_error(log_of(proxy))
+    return found, [_health.certificate_check(host, found, time.time(), why)]
 
 
 class _Https(HTTPConnection):
@@ -161,6 +218,18 @@ def write_status(path: str, report: dict[str, Any]) -> None:
     _files.make_directory(os.path.dirname(path), "0755", 0, 0)
     stamped = {"version": 1, "time": now()} | report
     _files.write_atomic(path, (json.dumps(stamped, indent=1) + "\n").encode(), "0644", 0, 0)
+
+
+def write_metrics(folder: str, report: dict[str, Any]) -> None:
+    """The report for node_exporter, where the folder is asked for or node_exporter is at home."""
+    if folder:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+    elif os.path.isdir(_METRICS_DIR):
+        folder = _METRICS_DIR
+    else:
+        return
+    text = _metrics.text(report, int(time.time()))
+    _files.write_atomic(os.path.join(folder, _metrics.NAME), text.encode(), "0644", 0, 0)
 
 
 def write_ledger(params: dict[str, Any], verdict: str) -> None:

@@ -65,6 +65,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     result = {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
+        "drift": _stack.drift(stack, reasons),
         "diff": _stack.diff(stack, reasons) if module._diff else [],
         "compose": {
             "needed": bool(recreate) or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons),
@@ -135,6 +136,7 @@ def rendered(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
+        "drift": _stack.drift(stack, reasons),
         "diff": _stack.diff(stack, reasons) if module._diff else [],
         "compose": {"needed": False, "recreate": []},
     }
@@ -174,6 +176,7 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": bool(reasons),
         "reasons": reasons,
+        "drift": [{"reason": reason, "was": "", "wanted": ""} for reason in reasons],
         "diff": [diff] if module._diff and reasons else [],
         "compose": {"needed": False, "recreate": []},
     }

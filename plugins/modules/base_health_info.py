@@ -13,8 +13,9 @@ version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Checks the protected containers, their pinned images, the shared network, the files of every applied stack, and that
-    the proxy answers for a name. Everything in one module execution.
+  - Checks the protected containers, their pinned images, the shared network, the files of every applied stack, the
+    tunnel, that the proxy answers for a name and with which certificate, disk and engine. Everything in one module
+    execution. The page C(docs/health.md) lists all checks.
   - Changes nothing on the guest but its own report in O(status_file), which is what the guest's other programs read,
     and the guest's ledger.
 requirements:
@@ -80,6 +81,12 @@ options:
     description: Where to write the report, as JSON.
     type: path
     default: /var/lib/felhom-base-infra/status.json
+  metrics_dir:
+    description:
+      - Where to write C(felhom_base_infra.prom) for node_exporter's textfile collector. Made if absent.
+      - Empty for Debian's folder, C(/var/lib/prometheus/node-exporter), where that exists, and for no file elsewhere.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -101,8 +108,15 @@ checks:
   type: list
   elements: dict
   returned: always
+facts:
+  description:
+    - What else a report tells of a guest. C(certificate) has C(host), C(issuer) and C(expires) in seconds since 1970;
+      C(converged) has C(time), C(commit) and C(result) of the last converge that ended well; C(pins) has the image
+      of each container. Each is empty where there is none.
+  type: dict
+  returned: always
 table:
-  description: The same for a terminal.
+  description: The checks for a terminal.
   type: str
   returned: always
 """

@@ -244,6 +244,17 @@ reasons:
   type: list
   elements: str
   sample: [traefik.yml has other content, container traefik was made from another configuration]
+drift:
+  description:
+    - The same for a report, each with C(reason), and for a file's content with the first digits of the SHA-256 of what
+      C(was) there and of what is C(wanted).
+  returned: success
+  type: list
+  elements: dict
+drifted:
+  description: Whether the stack differed from what was last applied, as far as O(observed) tells.
+  returned: success
+  type: bool
 containers:
   description: The stack's containers by service, after the run.
   returned: when the guest was asked, not in check mode when something differs

@@ -344,6 +344,10 @@ options:
         description: Where to write the report, as JSON.
         type: path
         default: /var/lib/felhom-base-infra/status.json
+      metrics_dir:
+        description: Where to write C(felhom_base_infra.prom). See M(felhom.base_infra.base_health_info).
+        type: str
+        default: ''
       lock:
         description: The run that gives back the guest's lock.
         type: dict
@@ -496,6 +500,7 @@ def health_options() -> dict[str, Any]:
         "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
         "run": {"type": "dict", "default": {}},
         "status_file": {"type": "path", "default": "/var/lib/felhom-base-infra/status.json"},
+        "metrics_dir": {"type": "str", "default": ""},
         "lock": lock_options(),
     }
 

@@ -28,8 +28,8 @@ def commands():
 def pages(folder):
     return {
         str(path.relative_to(folder)): path.read_text()
-        for kind in ("roles", "plugins")
-        for path in folder.glob(f"{kind}/*")
+        for kind in ("roles/*", "plugins/*", "health.md")
+        for path in folder.glob(kind)
     }
 
 
@@ -54,10 +54,21 @@ def test_every_command_of_the_documentation_is_one(words):
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     elif words[0] == "ansible-playbook":
-        named = [word for word in words if word.endswith(".yml")]
+        named = [word for word in words if word.startswith(("playbooks/", "inventories/"))]
         assert named and all((ROOT / name).is_file() for name in named)
     elif words[0] == "felhom-base-infra":
         # 1, since this machine is no guest; words that are no command end the program with 2.
         assert _commands.main(words[1:]) == 1
     else:
         subprocess.run([ROOT / words[0], words[1], "--help"], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_every_check_is_on_the_page_with_its_verdict():
+    page = (ROOT / "docs/health.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert {verdict for row in rows for verdict in row[1].split(" or ")} <= {"waiting", "degraded", "fail"}
+    said = {row[0].removeprefix("| `").rstrip("`").partition(".")[0] for row in rows}
+    assert said == {
+        *("certificate", "configuration", "container", "converge", "disk", "engine", "golden", "identity", "manifest"),
+        *("network", "pause", "pin", "probe", "proxy", "stack", "stacks", "tunnel"),
+    }

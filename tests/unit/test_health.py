@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils import _health
+from ansible_collections.felhom.base_infra.plugins.module_utils import _health, _health_guest, _metrics
 from sample import engine_for
 
 
@@ -138,3 +138,117 @@ def test_what_traefik_says_of_a_certificate():
     long = '{"level":"error","acmeCA":"x","error":"' + "x" * 1000 + ' 9109: Invalid access token"}'
     assert _health.issuance_error([long]).endswith("x 9109: Invalid access token")
     assert len(_health.issuance_error([long])) < 500
+
+
+def test_the_tunnel(applied):
+    stack, _engine = applied
+    (container,) = engine_for(stack).containers
+    log = ["2026-11-24T00:00:00Z INF Starting tunnel", "2026-11-24T00:00:01Z ERR  Unable to establish", "no level"]
+    said = _health.tunnel_error(log)
+    assert said == "Unable to establish"
+    assert _health.tunnel_error(["INF fine"]) == ""
+    (check,) = _health.tunnel_check(container._replace(health="unhealthy"), said)
+    assert check[:3] == ("tunnel", "degraded", "not connected to Cloudflare's edge: Unable to establish")
+    assert [check.verdict for check in _health.tunnel_check(container, "")] == ["ok"]
+    # Said by the container's own check.
+    assert _health.tunnel_check(None, "") == _health.tunnel_check(container._replace(state="exited"), "") == []
+
+
+def check_of(verdict):
+    return _health.Check("id", verdict, f"is {verdict}", f"mend {verdict}")
+
+
+@pytest.mark.parametrize(
+    "ill, verdict, reason",
+    [
+        ({}, "ok", "tunnel, proxy, certificate, app: each hop answers"),
+        ({"tunnel": "degraded"}, "degraded", "stops at the tunnel: is degraded"),
+        ({"proxy": "fail"}, "fail", "stops at the proxy: is fail"),
+        ({"certificate": "degraded"}, "degraded", "stops at the certificate: is degraded"),
+        ({"app": "fail"}, "fail", "stops at the app: is fail"),
+        ({"tunnel": "degraded", "app": "fail"}, "fail", "stops at the tunnel (beyond it also: app): is degraded"),
+    ],
+)
+def test_the_probe_names_the_hop_that_fails(ill, verdict, reason):
+    hops = {hop: [check_of("ok")] for hop in ("tunnel", "proxy", "certificate", "app")}
+    hops |= {hop: [check_of("ok"), check_of(worse)] for hop, worse in ill.items()}
+    check = _health.probe_check("files.example.test", hops)
+    assert (check.id, check.verdict, check.reason) == ("probe.files.example.test", verdict, reason)
+
+
+@pytest.mark.parametrize(
+    "answer, proxy_is_alive, app_is_well, hop",
+    [
+        (200, True, True, "app"),
+        (404, True, True, "proxy"),
+        (404, True, False, "app"),
+        (502, True, True, "app"),
+        ("refused", False, False, "proxy"),
+        ("timed out", True, False, "app"),
+    ],
+)
+def test_whose_answer_it_is(answer, proxy_is_alive, app_is_well, hop):
+    assert _health.answering_hop(answer, proxy_is_alive, app_is_well) == hop
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    "free, total, inodes, verdict, words",
+    [
+        (5 * GIB, 8 * GIB, (90, 100), "ok", "5.0 of 8.0 GiB free"),
+        # Of a large disk a small share is still much.
+        (3 * GIB, 100 * GIB, (90, 100), "ok", "3.0 of 100.0 GiB free"),
+        (0.5 * GIB, 8 * GIB, (90, 100), "degraded", "nearly full: 0.5 of 8.0 GiB free, 90 of 100 inodes"),
+        (0.1 * GIB, 8 * GIB, (90, 100), "fail", "full: 0.1 of 8.0 GiB free, 90 of 100 inodes"),
+        (5 * GIB, 8 * GIB, (1, 100), "fail", "full: 5.0 of 8.0 GiB free, 1 of 100 inodes"),
+        # ZFS and Btrfs do not count them.
+        (5 * GIB, 8 * GIB, (0, 0), "ok", "5.0 of 8.0 GiB free"),
+    ],
+)
+def test_a_disk(free, total, inodes, verdict, words):
+    check = _health_guest.disk_check(_health_guest.Space("/", free, total, *inodes))
+    assert (check.id, check.verdict, check.reason) == ("disk./", verdict, words)
+
+
+@pytest.mark.parametrize(
+    "newest, oldest, traefik, verdict",
+    [
+        ("1.45", "1.24", "traefik:v3.7.14@sha256:1", "ok"),
+        ("1.52", "1.44", "traefik:v3.7.14@sha256:1", "ok"),
+        ("1.52", "1.44", "traefik:v3.6.0@sha256:1", "fail"),
+        ("1.45", "1.24", "traefik:v3.6.0@sha256:1", "ok"),
+        ("1.52", "1.44", "", "ok"),
+        ("1.41", "1.12", "traefik:v3.7.14@sha256:1", "degraded"),
+        (None, None, "", "degraded"),
+    ],
+)
+def test_the_engine_s_api(newest, oldest, traefik, verdict):
+    version = {"ApiVersion": newest, "MinAPIVersion": oldest} if newest else {}
+    assert _health_guest.engine_api_check(version, traefik).verdict == verdict
+
+
+def test_metrics_for_node_exporter():
+    report = {
+        "verdict": "fail",
+        "checks": [{"id": 'odd"\\\nid', "verdict": "fail", "reason": "", "fix": ""}],
+        "facts": {
+            "certificate": {"host": "files.example.test", "issuer": "CN=R11", "expires": 1800000000},
+            "converged": {"time": 1790000000, "commit": "c0ffee", "result": "unchanged"},
+        },
+    }
+    lines = _metrics.text(report, 1795000000).splitlines()
+    assert 'felhom_base_infra_verdict{verdict="fail"} 1' in lines
+    assert 'felhom_base_infra_verdict{verdict="ok"} 0' in lines
+    assert 'felhom_base_infra_check{check="odd\\"\\\\\\nid",verdict="fail"} 1' in lines
+    assert (
+        'felhom_base_infra_certificate_expiry_timestamp_seconds{host="files.example.test",issuer="CN=R11"} 1800000000'
+        in lines
+    )
+    assert 'felhom_base_infra_converged_timestamp_seconds{result="unchanged"} 1790000000' in lines
+    assert "felhom_base_infra_health_timestamp_seconds 1795000000" in lines
+    names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
+    assert {line.split()[2] for line in lines if line.startswith("# TYPE ")} == names
+    bare = _metrics.text(report | {"facts": {"certificate": {}, "converged": {}}}, 1795000000)
+    assert "certificate" not in bare and "converged" not in bare
