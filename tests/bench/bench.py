@@ -93,7 +93,7 @@ def prepare_guest() -> None:
     for command in (OURS, USUAL):
         run(BED, "shell", GUEST, *command)
     issued = "until grep -q '\"certificate\"' /opt/docker/traefik/acme/acme.json; do sleep 0.5; done"
-    run(BED, "shell", GUEST, "timeout", "90", "sh", "-c", issued)
+    run(BED, "shell", GUEST, "timeout", "300", "sh", "-c", issued)
     run(BED, "shell", GUEST, "cp", "-p", "/opt/docker/traefik/acme/acme.json", BENCH)
 
 
@@ -178,11 +178,11 @@ def first_boot() -> dict[str, float]:
     run("ansible-playbook", "playbooks/bake.yml", "--extra-vars", f"base_infra_hosts={golden}")
     run(BED, "clone", golden, clone, "--offline")
     run(CUSTOMER, "provision", clone)
-    waiting = "until [ \"$(felhom-base-infra gate)\" = 'waiting for a configuration' ]; do sleep 0.2; done"
-    run(BED, "shell", clone, "timeout", "90", "sh", "-c", waiting)
+    waiting = "until [ \"$(felhom-base-infra gate)\" = 'waiting for a configuration' ]; do sleep 1; done"
+    run(BED, "shell", clone, "timeout", "300", "sh", "-c", waiting)
     run(CUSTOMER, "configure", clone)
-    done = "until [ \"$(felhom-base-infra gate)\" = 'nothing to do' ]; do sleep 0.2; done"
-    run(BED, "shell", clone, "timeout", "120", "sh", "-c", done)
+    done = "until [ \"$(felhom-base-infra gate)\" = 'nothing to do' ]; do sleep 1; done"
+    run(BED, "shell", clone, "timeout", "300", "sh", "-c", done)
     arrival = run(
         BED,
         "shell",
