@@ -19,11 +19,13 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _engine,
     _files,
     _health,
+    _health_controller,
     _health_guest,
     _identity,
     _ledger,
     _lock,
     _manifest,
+    _probe,
     _reconcile,
 )
 
@@ -33,7 +35,7 @@ _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 def run(module: AnsibleModule) -> None:
     """Observe, judge, report."""
-    checks = run_checks(module.params)
+    checks = run_checks(module.params, may_probe=not module.check_mode)
     verdict = _health.verdict(checks)
     report = {"verdict": verdict, "checks": [check._asdict() for check in checks]}
     if not module.check_mode:
@@ -51,7 +53,7 @@ def run(module: AnsibleModule) -> None:
     module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report)
 
 
-def run_checks(params: dict[str, Any]) -> list[_health.Check]:
+def run_checks(params: dict[str, Any], may_probe: bool) -> list[_health.Check]:
     """All checks that apply to the guest's state."""
     checks = _health_guest.pause_check(_reconcile.pause(params["state_dir"], time.time()))
     if params["waiting_for"]:
@@ -77,10 +79,23 @@ def run_checks(params: dict[str, Any]) -> list[_health.Check]:
     checks += _health.pin_checks(stacks, engine)
     checks.append(_health.network_check(params["network"], engine))
     checks += _health.stack_checks(stacks, engine)
+    checks += controller_checks(params, stacks, engine, may_probe)
     if params["proxy_host"]:
         checks += proxy_checks(params)
         checks += certificate_checks(params, engine)
     return checks
+
+
+def controller_checks(
+    params: dict[str, Any], stacks: dict[str, Any], engine: _engine.Engine, may_probe: bool
+) -> list[_health.Check]:
+    """The controller's host name and paths, and the proof of the latter where it is asked for."""
+    try:
+        found = _health_controller.checks(engine, params["customer_id"], params["stacks_dir"], stacks)
+        return found + (_probe.check(engine, params["stacks_dir"]) if params["probe"] and may_probe else [])
+    except _engine.EngineError as error:
+        # It may have been recreated since the engine was asked for all.
+        return [_health.Check("stack_paths", "degraded", f"not compared: {error}", "ask again")]
 
 
 def last_error(params: dict[str, Any]) -> str:
