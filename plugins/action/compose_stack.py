@@ -74,6 +74,8 @@ ARGUMENT_SPEC = {
         },
     },
     "accepted_gates": {"type": "list", "elements": "str", "default": []},
+    "replaces_units": {"type": "list", "elements": "str", "default": []},
+    "inherits": {"type": "list", "elements": "path", "default": []},
     "settle": {"type": "bool", "default": True},
     "observed": {"type": "dict", "default": {}},
     "wait": {"type": "str", "choices": ["healthy", "running", "none"], "default": "healthy"},
@@ -81,6 +83,16 @@ ARGUMENT_SPEC = {
     "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
 }
 
+_SHIPPED_AS_GIVEN = (
+    "state",
+    "wait",
+    "wait_timeout",
+    "foreign",
+    "gates",
+    "accepted_gates",
+    "replaces_units",
+    "inherits",
+)
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 _MODE = re.compile(r"0[0-7]{3}")
 
@@ -143,7 +155,7 @@ class ActionModule(ComposeActionBase):
             "project_dir": args["project_dir"],
             "state_dir": args["state_dir"],
             "nonce": nonce,
-            **{key: args[key] for key in ("state", "wait", "wait_timeout", "foreign", "gates", "accepted_gates")},
+            **{key: args[key] for key in _SHIPPED_AS_GIVEN},
             "files": [
                 {key: value for key, value in entry.items() if key not in ("template", "content", "top_level_keys")}
                 | {"create_only": entry["create_only"] or bool(entry["generate"])}
@@ -156,6 +168,7 @@ class ActionModule(ComposeActionBase):
             "services": compose.services,
             "bind_sources": compose.bind_sources,
             "external_networks": compose.external_networks,
+            "external_volumes": compose.external_volumes,
         }
 
     def _render_compose(self, args, generated, nonce, task_vars) -> _compose.Compose:

@@ -13,7 +13,10 @@ the manifest, from which the gate and the health checks read it back. All three 
      "files": {"traefik.yml": {"sha256": "…" or null where the content is the program's own, "mode": "0644",
                                "uid": 0, "gid": 0, "create_only": false}},
      "services": {"traefik": {"container": "traefik", "image": "traefik:v3.7.14@sha256:…", "digest": "…",
-                              "networks": ["traefik-public"]}}}
+                              "networks": ["traefik-public"]}},
+     "replaces_units": ["felhom-bootstrap.service"]}
+
+Most stacks replace no unit and have no such key.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._image import re
 # A digest of a service's definition and of all files it reads at start. Compose recreates a service whose labels
 # differ, and its own configuration hash does not see the content of what is mounted.
 DIGEST_LABEL = "felhom.base_infra.digest"
+_UNITS = "/etc/systemd/system"
 
 Reason = namedtuple("Reason", "kind subject text remedy")
 Reason.__doc__ = """One difference: kind is a stable word, subject a path or service, text a line for people.
@@ -83,6 +87,24 @@ def leftover_reasons(stack: str, record: dict, state_dir: str) -> list[Reason]:
             for path in (os.path.join(folder, name) for name in names if name.endswith(TEMPORARY))
         ]
     return reasons
+
+
+def unit_reasons(record: dict) -> list[Reason]:
+    """Units in whose place the stack is and that would start the same once more."""
+    return [
+        Reason("unit_enabled", unit, f"unit {unit} is enabled and starts what the stack replaces", "displace")
+        for unit in record.get("replaces_units", [])
+        if unit_is_enabled(unit)
+    ]
+
+
+def unit_is_enabled(unit: str, folder: str = _UNITS) -> bool:
+    """Whether something that systemd starts wants the unit. Asked of the disk, which costs the gate less."""
+    try:
+        wanting = [name for name in os.listdir(folder) if name.endswith((".wants", ".requires"))]
+    except FileNotFoundError:
+        return False
+    return any(os.path.lexists(os.path.join(folder, name, unit)) for name in wanting)
 
 
 def engine_reasons(stack: str, record: dict, engine) -> list[Reason]:

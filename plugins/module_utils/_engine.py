@@ -22,12 +22,14 @@ SOCKET = "/var/run/docker.sock"
 TIMEOUT = 20.0  # seconds for one answer; a guest that boots is slow, a hung engine must not hang a converge
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes; far above any real list, so that a broken peer can't fill the memory
 
-Container = namedtuple("Container", "id name image image_id state health project service labels networks")
+Container = namedtuple(
+    "Container", "id name image image_id state health project service labels networks binds", defaults=[()]
+)
 Container.__doc__ = """One container.
 
 state is the engine's word (created, running, paused, restarting, removing, exited, dead); health is healthy, unhealthy,
 starting or "" where the image has no check; image is the reference it was made with; networks maps a network's name to
-the id the container is attached to.
+the id the container is attached to; binds are the paths of the host that are mounted in it.
 """
 
 Engine = namedtuple("Engine", "containers images networks")
@@ -141,6 +143,7 @@ def container(entry: dict) -> Container:
         service=labels.get("com.docker.compose.service", ""),
         labels=labels,
         networks={name: (value or {}).get("NetworkID") or "" for name, value in attached.items()},
+        binds=tuple(mount["Source"] for mount in entry.get("Mounts") or () if mount.get("Type") == "bind"),
     )
 
 

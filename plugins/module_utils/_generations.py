@@ -8,9 +8,10 @@ Each is one file below generations/STACK/ in the state folder, so that it is the
     next.json      what is being applied; written before the first file is touched
     good.json      what was last seen to be well
     previous.json  what was well before that
+    displaced.json what was moved out of the stack's way, and has its place back when the stack is removed
 
 A generation holds the stack's record (see _drift), the content of every file that is not made once and kept, and of
-next.json also what was well before it and which containers were moved out of its way.
+next.json also what was well before it and which containers and units were moved out of its way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import os
 from ansible_collections.felhom.base_infra.plugins.module_utils import _files, _manifest, _steps
 
 NEXT, GOOD, PREVIOUS, REJECTED = "next", "good", "previous", "rejected"
+DISPLACED = "displaced"
 
 
 def folder(state_dir: str, stack: str) -> str:
@@ -77,6 +79,7 @@ def forget(state_dir: str, stack: str) -> None:
     good = load(state_dir, stack, GOOD)
     if good is not None:
         os.rename(_path(state_dir, stack, GOOD), _path(state_dir, stack, PREVIOUS))
+    _files.remove_if_there(_path(state_dir, stack, DISPLACED))
     _manifest.save(state_dir, {name: record for name, record in _recorded(state_dir).items() if name != stack})
 
 

@@ -10,7 +10,11 @@ from collections import namedtuple
 from json import loads
 from time import strptime
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._drift import engine_reasons, file_reasons
+from ansible_collections.felhom.base_infra.plugins.module_utils._drift import (
+    engine_reasons,
+    file_reasons,
+    unit_reasons,
+)
 from ansible_collections.felhom.base_infra.plugins.module_utils._image import repo_digest
 
 Check = namedtuple("Check", "id verdict reason fix")
@@ -20,7 +24,7 @@ fix is empty where there is nothing to mend.
 """
 
 _ORDER = ("ok", "waiting", "degraded", "fail")
-_CONVERGE = "run playbooks/site.yml for this guest"
+CONVERGE = "run playbooks/site.yml for this guest"
 
 
 def verdict(checks) -> str:
@@ -39,13 +43,13 @@ def _container_check(name, container, wait):
     """Every protected container runs and is healthy. Worded as the controller words it."""
     check_id = f"container.{name}"
     if container is None:
-        return Check(check_id, "fail", f"Protected container not running: {name} (there is none)", _CONVERGE)
+        return Check(check_id, "fail", f"Protected container not running: {name} (there is none)", CONVERGE)
     if container.state == "restarting" and wait == "none":
         # A tunnel ends at once where no name can be resolved, and the engine starts it again until one can.
         reason = f"Protected container restarting: {name}"
         return Check(check_id, "degraded", reason, f"see whether the guest has a network, and 'docker logs {name}'")
     if container.state != "running":
-        fix = f"see 'docker logs {name}', then {_CONVERGE}"
+        fix = f"see 'docker logs {name}', then {CONVERGE}"
         return Check(check_id, "fail", f"Protected container not running: {name} ({container.state})", fix)
     if container.health == "unhealthy":
         bad = "fail" if wait == "healthy" else "degraded"
@@ -69,7 +73,7 @@ def pin_checks(stacks, engine):
             if engine.images.get(repo_digest(pin)) == container.image_id:
                 checks.append(Check(check_id, "ok", pin.partition("@")[0], ""))
             else:
-                checks.append(Check(check_id, "fail", f"runs another image than {pin}", _CONVERGE))
+                checks.append(Check(check_id, "fail", f"runs another image than {pin}", CONVERGE))
     return checks
 
 
@@ -82,17 +86,17 @@ def network_check(name, engine):
     """The network that all stacks share exists."""
     if name in engine.networks:
         return Check(f"network.{name}", "ok", "exists", "")
-    return Check(f"network.{name}", "fail", f"network {name} does not exist", _CONVERGE)
+    return Check(f"network.{name}", "fail", f"network {name} does not exist", CONVERGE)
 
 
 def stack_checks(stacks, engine):
     """Every stack is as it was applied: files on disk and containers."""
     checks = []
     for stack, record in sorted(stacks.items()):
-        reasons = file_reasons(record) + engine_reasons(stack, record, engine)
+        reasons = file_reasons(record) + unit_reasons(record) + engine_reasons(stack, record, engine)
         if reasons:
             what_differs = "; ".join(reason.text for reason in reasons)
-            checks.append(Check(f"stack.{stack}", "fail", f"{what_differs}", _CONVERGE))
+            checks.append(Check(f"stack.{stack}", "fail", f"{what_differs}", CONVERGE))
         else:
             checks.append(Check(f"stack.{stack}", "ok", "as applied", ""))
     return checks
@@ -102,7 +106,7 @@ def applied_check(stacks):
     """Something was applied at all. None where that is so: the stacks then speak for themselves."""
     if stacks:
         return None
-    return Check("stacks", "fail", "nothing has been applied on this guest yet", _CONVERGE)
+    return Check("stacks", "fail", "nothing has been applied on this guest yet", CONVERGE)
 
 
 def proxy_check(host, answer):
@@ -131,7 +135,7 @@ def redirect_check(host, answer, location):
         and location.endswith("/a?b=c")
     ):
         return Check(check_id, "ok", f"redirects to HTTPS ({answer})", "")
-    return Check(check_id, "fail", f"answers {answer} instead of a redirect to HTTPS", _CONVERGE)
+    return Check(check_id, "fail", f"answers {answer} instead of a redirect to HTTPS", CONVERGE)
 
 
 def probe_check(host, hops):

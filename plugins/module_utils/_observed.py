@@ -36,6 +36,7 @@ def reasons(state_dir: str, stack: str, record: dict, engine: _engine.Engine) ->
         found = (
             _drift.file_reasons(record)
             + _drift.leftover_reasons(stack, record, state_dir)
+            + _drift.unit_reasons(record)
             + _drift.engine_reasons(stack, record, engine)
         )
     except OSError as error:

@@ -100,6 +100,8 @@ def resolve(params: dict[str, Any]) -> Stack:
         "files": {path: _file_record(file) for path, file in files.items()},
         "services": services,
     }
+    if params.get("replaces_units"):
+        record["replaces_units"] = params["replaces_units"]
     return Stack(params["name"], files, record)
 
 
@@ -175,6 +177,7 @@ def generation(stack: Stack, params: dict[str, Any], well_before: list[str], ids
         "well_before": well_before,
         "ids_before": ids,
         "displaced": [],
+        "units": [],
     }
 
 

@@ -19,12 +19,14 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _engine,
     _files,
     _health,
+    _health_controller,
     _health_guest,
     _identity,
     _ledger,
     _lock,
     _manifest,
     _metrics,
+    _probe,
     _reconcile,
 )
 
@@ -37,7 +39,7 @@ _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 def run(module: AnsibleModule) -> None:
     """Observe, judge, report."""
-    checks, facts = look(module.params)
+    checks, facts = look(module.params, may_probe=not module.check_mode)
     verdict = _health.verdict(checks)
     report = {"verdict": verdict, "checks": [check._asdict() for check in checks], "facts": facts}
     if not module.check_mode:
@@ -57,7 +59,7 @@ def run(module: AnsibleModule) -> None:
     module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report)
 
 
-def look(params: dict[str, Any]) -> tuple[list[_health.Check], dict[str, Any]]:
+def look(params: dict[str, Any], may_probe: bool) -> tuple[list[_health.Check], dict[str, Any]]:
     """All checks that apply to the guest's state, and what else a report tells of the guest."""
     facts = {"certificate": {}, "converged": converged(params["state_dir"]), "pins": {}}
     checks = _health_guest.pause_check(_reconcile.pause(params["state_dir"], time.time()))
@@ -90,6 +92,7 @@ def look(params: dict[str, Any]) -> tuple[list[_health.Check], dict[str, Any]]:
     by_name = {container.name: container for container in engine.containers}
     of_tunnel = tunnel_checks(by_name.get("cloudflared"))
     checks += of_tunnel
+    checks += controller_checks(params, stacks, engine, may_probe)
     if params["proxy_host"]:
         answer, served, redirected = proxy_checks(params)
         certificate, of_certificate = certificate_checks(params, by_name.get("traefik"))
@@ -126,6 +129,18 @@ def spaces(paths: tuple[str, ...]) -> list[_health_guest.Space]:
         free = room.f_bavail * room.f_frsize
         found.setdefault(device, _health_guest.Space(path, free, total, room.f_favail, room.f_files))
     return list(found.values())
+
+
+def controller_checks(
+    params: dict[str, Any], stacks: dict[str, Any], engine: _engine.Engine, may_probe: bool
+) -> list[_health.Check]:
+    """The controller's host name and paths, and the proof of the latter where it is asked for."""
+    try:
+        found = _health_controller.checks(engine, params["customer_id"], params["stacks_dir"], stacks)
+        return found + (_probe.check(engine, params["stacks_dir"]) if params["probe"] and may_probe else [])
+    except _engine.EngineError as error:
+        # It may have been recreated since the engine was asked for all.
+        return [_health.Check("stack_paths", "degraded", f"not compared: {error}", "ask again")]
 
 
 def last_error(params: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils import (
+    _displace,
     _drift,
     _engine,
     _files,
@@ -122,7 +123,7 @@ def rollback(module: AnsibleModule) -> dict[str, Any]:
                 state_dir,
                 stack,
                 _generations.NEXT,
-                generation | {"well_before": well, "ids_before": ids, "displaced": []},
+                generation | {"well_before": well, "ids_before": ids, "displaced": [], "units": []},
             )
             _generations.write_files(generation, _generations.load(state_dir, stack, _generations.GOOD))
         restore.append({"name": stack, "project_dir": generation["record"]["project_dir"]})
@@ -190,20 +191,9 @@ def _go_back(module: AnsibleModule, stacks: Any) -> list[dict[str, str]]:
         restore.append({"name": stack, "project_dir": generation["record"]["project_dir"]})
     for stack in stacks:
         applied = _generations.load(state_dir, stack, _generations.NEXT)
-        for moved in applied["displaced"] if applied else ():
-            _put_back(module, stack, moved)
+        if applied:
+            _displace.back(module, stack, applied)
     return restore
-
-
-def _put_back(module: AnsibleModule, stack: str, moved: dict[str, str]) -> None:
-    """A container that was moved out of the way gets its name back and runs again."""
-    for container in _engine.observe().containers:
-        if container.project == stack and container.name == moved["name"]:
-            module.run_command(["docker", "rm", "--force", container.id], check_rc=True)
-    module.run_command(["docker", "rename", moved["id"], moved["name"]], check_rc=True)
-    module.run_command(["docker", "update", "--restart", moved["restart"], moved["id"]], check_rc=True)
-    if moved["running"] == "true":
-        module.run_command(["docker", "start", moved["id"]], check_rc=True)
 
 
 def _report(generations: dict[str, dict[str, Any]], state: str) -> dict[str, dict[str, Any]]:

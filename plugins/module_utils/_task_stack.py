@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils import (
+    _displace,
     _drift,
     _engine,
     _files,
@@ -55,6 +56,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         _drift.file_reasons(stack.record)
         + _drift.leftover_reasons(stack.name, stack.record, params["state_dir"])
         + _stack.stale_reasons(stack, recorded.get(stack.name))
+        + _drift.unit_reasons(stack.record)
         + _drift.engine_reasons(stack.name, stack.record, engine)
     )
     before = recorded.get(stack.name, {})
@@ -84,16 +86,17 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         return result
     _refuse_missing_networks(params["external_networks"], engine)
     _bring_images(module, reasons)
+    for volume in params["external_volumes"]:
+        # One that is there already is left as it is.
+        module.run_command(["docker", "volume", "create", volume], check_rc=True)
     ids = {container.service: container.id for container in engine.containers if container.project == stack.name}
     generation = _stack.generation(stack, params, _settle.well_services(recorded, engine), ids)
     _generations.save(params["state_dir"], stack.name, _generations.NEXT, generation)
     _steps.reached(f"{stack.name}: journal written")
     _write(stack, reasons)
     _steps.reached(f"{stack.name}: files written")
-    if foreign:
-        generation["displaced"] = [_displace(module, stack, reason) for reason in foreign]
-        _generations.save(params["state_dir"], stack.name, _generations.NEXT, generation)
-        result["displaced"] = generation["displaced"]
+    if any(reason.remedy == "displace" for reason in reasons):
+        result |= _displace.aside(module, generation)
     return result
 
 
@@ -143,7 +146,10 @@ def rendered(module: AnsibleModule) -> dict[str, Any]:
 
 
 def absent(module: AnsibleModule) -> dict[str, Any]:
-    """Take the project down and remove the files that were written. Data, certificates and passwords stay."""
+    """Take the project down and remove the files that were written. Data, certificates and passwords stay.
+
+    What the stack had moved out of its way gets its place back.
+    """
     params = module.params
     recorded, _unreadable = _recorded(module)
     record = recorded.get(params["name"])
@@ -165,6 +171,9 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
             raise Refused(f"Compose could not take it down: {_pull.last_line(err)}")
         for path in there:
             _files.remove_if_there(os.path.join(folder, path))
+        moved = _generations.load(params["state_dir"], params["name"], _generations.DISPLACED)
+        if moved:
+            _displace.back(module, params["name"], moved)
         _generations.forget(params["state_dir"], params["name"])
     header = f"stack {params['name']}"
     diff = {
@@ -256,19 +265,6 @@ def _refuse_foreign(policy: str, stack: _stack.Stack, reason: _drift.Reason, eng
     if policy == "replace" or (policy == "adopt" and ours):
         return
     raise Refused(f"{reason.text}; rename or remove that container, or set foreign to replace")
-
-
-def _displace(module: AnsibleModule, stack: _stack.Stack, reason: _drift.Reason) -> dict[str, str]:
-    """Move a foreign container out of the way: stopped and renamed, nothing of it lost."""
-    name = stack.record["services"][reason.subject]["container"]
-    inspect = ["docker", "inspect", "--format", "{{.Id}} {{.HostConfig.RestartPolicy.Name}} {{.State.Running}}", name]
-    _code, out, _err = module.run_command(inspect, check_rc=True)
-    identity, restart, running = out.split()
-    aside = f"{name}-displaced-{identity[:8]}"
-    module.run_command(["docker", "update", "--restart", "no", identity], check_rc=True)
-    module.run_command(["docker", "stop", identity], check_rc=True)
-    module.run_command(["docker", "rename", identity, aside], check_rc=True)
-    return {"id": identity, "name": name, "aside": aside, "restart": restart, "running": running}
 
 
 def _validate(module: AnsibleModule, stack: _stack.Stack) -> None:

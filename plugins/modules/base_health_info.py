@@ -16,6 +16,10 @@ description:
   - Checks the protected containers, their pinned images, the shared network, the files of every applied stack, the
     tunnel, that the proxy answers for a name and with which certificate, disk and engine. Everything in one module
     execution. The page C(docs/health.md) lists all checks.
+  - Checks of the controller, whoever runs it, that it reports the customer's id as its host name
+    (C(controller_hostname)), and that every path of a stack is the same file or folder, by device and inode, for the
+    controller and for the engine (C(stack_paths)). Where not, a converge may be unable to mend it, so the verdict is
+    V(degraded). O(probe) proves the second with a stack (C(stack_probe)).
   - Changes nothing on the guest but its own report in O(status_file), which is what the guest's other programs read,
     and the guest's ledger.
 requirements:
@@ -65,6 +69,21 @@ options:
       - It learns of a new container after some seconds.
     type: int
     default: 20
+  customer_id:
+    description: The host name that the controller is to report. Empty is for not asking.
+    type: str
+    default: ""
+  stacks_dir:
+    description: The folder in which the controller keeps catalogue apps.
+    type: path
+    default: /opt/docker/stacks
+  probe:
+    description:
+      - Write a stack where the controller sees O(stacks_dir), start it on the engine, and see whether it reads what was
+        written. It starts a container, so it is not for every run. Everything it makes is removed again.
+      - The container is made of the image of the container V(traefik). In check mode nothing is started.
+    type: bool
+    default: false
   state_dir:
     description: Where the manifest of what was applied lies.
     type: path

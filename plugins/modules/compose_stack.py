@@ -202,10 +202,27 @@ options:
       - What to do when a container that is not the project's has the name of one of its containers.
       - V(adopt) takes its place when it runs the pinned image and belongs to no project, and fails otherwise.
         V(replace) takes its place in any case. V(fail) never does.
-      - Such a container is stopped and renamed, never removed, and comes back when the stack does not become well.
+      - Such a container is stopped and renamed, never removed, and comes back when the stack does not become well, and
+        with O(state=absent).
     type: str
     choices: [adopt, fail, replace]
     default: adopt
+  replaces_units:
+    description:
+      - systemd units that start containers in whose place the stack is. One that is enabled is a difference, also for
+        the guest's gate; it is disabled and stopped before its containers are moved out of the way. It is enabled, and
+        started if it was active, when the stack does not become well, and with O(state=absent).
+      - A unit that does not exist is no difference.
+    type: list
+    elements: str
+    default: []
+  inherits:
+    description:
+      - Folders of the guest to which files are copied that only a container that O(foreign) moved out of the way has
+        under the same path. What is there already stays as it is.
+    type: list
+    elements: path
+    default: []
   wait_timeout:
     description: Seconds to wait for O(wait=healthy). A stack that is not well by then goes back.
     type: int
@@ -266,6 +283,18 @@ containers:
       state: running
       health: healthy
       image: traefik:v3.7.14@sha256:575fa15b135078fe5e50aa847987d96dbddd7b093c172429618404df73f3fa7c
+displaced:
+  description: Containers that were moved out of the way, with C(name) and the name that they have now (C(aside)).
+  returned: when something was in the way
+  type: list
+  elements: dict
+  sample: [{name: traefik, aside: traefik-displaced-3f1c0d6b, restart: unless-stopped, running: true}]
+units:
+  description: Units of O(replaces_units) that were disabled, and whether each was C(enabled) and C(active).
+  returned: when something was in the way
+  type: list
+  elements: dict
+  sample: [{unit: felhom-bootstrap.service, enabled: true, active: true}]
 timings:
   description: Seconds that each part took.
   returned: success

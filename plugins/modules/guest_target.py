@@ -230,6 +230,21 @@ options:
         type: list
         elements: str
         required: true
+      external_volumes:
+        description: Volumes that are made where they don't exist.
+        type: list
+        elements: str
+        default: []
+      replaces_units:
+        description: See M(felhom.base_infra.compose_stack).
+        type: list
+        elements: str
+        default: []
+      inherits:
+        description: See M(felhom.base_infra.compose_stack).
+        type: list
+        elements: path
+        default: []
   settle:
     description: Wait for stacks, or take them back. See M(felhom.base_infra.compose_settle).
     type: dict
@@ -330,6 +345,18 @@ options:
           - It learns of a new container after some seconds.
         type: int
         default: 20
+      customer_id:
+        description: The host name that the controller is to report.
+        type: str
+        default: ''
+      stacks_dir:
+        description: The folder in which the controller keeps catalogue apps.
+        type: path
+        default: /opt/docker/stacks
+      probe:
+        description: See M(felhom.base_infra.base_health_info).
+        type: bool
+        default: false
       state_dir:
         description: Where the manifest of what was applied lies.
         type: path
@@ -467,6 +494,9 @@ def stack_options() -> dict[str, Any]:
         "services": {"type": "dict", "required": True},
         "bind_sources": {"type": "list", "elements": "str", "required": True},
         "external_networks": {"type": "list", "elements": "str", "required": True},
+        "external_volumes": {"type": "list", "elements": "str", "default": []},
+        "replaces_units": {"type": "list", "elements": "str", "default": []},
+        "inherits": {"type": "list", "elements": "path", "default": []},
     }
 
 
@@ -497,6 +527,9 @@ def health_options() -> dict[str, Any]:
         "proxy_http_port": {"type": "int", "default": 80},
         "proxy_https_port": {"type": "int", "default": 443},
         "patience": {"type": "int", "default": 20},
+        "customer_id": {"type": "str", "default": ""},
+        "stacks_dir": {"type": "path", "default": "/opt/docker/stacks"},
+        "probe": {"type": "bool", "default": False},
         "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
         "run": {"type": "dict", "default": {}},
         "status_file": {"type": "path", "default": "/var/lib/felhom-base-infra/status.json"},

@@ -29,13 +29,15 @@ class Compose(NamedTuple):
 
     text is the file to write, with each service's digest label still a marker; services is the
     part of a stack's record that is known without the guest, `definition` instead of `digest`; bind_sources are the
-    host paths outside of the project, and external_networks the networks, that must exist before anything is started.
+    host paths outside of the project, and external_networks the networks, that must exist before anything is started;
+    external_volumes are made where they don't exist, and never removed.
     """
 
     text: str
     services: dict[str, dict[str, Any]]
     bind_sources: list[str]
     external_networks: list[str]
+    external_volumes: list[str]
 
 
 def parse(text: str, where: str, project: str, project_dir: str, nonce: str) -> Compose:
@@ -76,12 +78,16 @@ def parse(text: str, where: str, project: str, project_dir: str, nonce: str) -> 
         body = _dump({"name": project} | document | {"services": services})
     except UnicodeDecodeError as error:
         raise ComposeError(f"{where}: found half of a Unicode surrogate pair in a text, expected both") from error
-    external = {
-        options.get("name") or key
-        for key, options in (document.get("networks") or {}).items()
-        if options and options.get("external")
-    }
-    return Compose(body, described, sorted(set(sources)), sorted(external))
+    return Compose(
+        body, described, sorted(set(sources)), _external(document.get("networks")), _external(document.get("volumes"))
+    )
+
+
+def _external(declared: dict[str, Any] | None) -> list[str]:
+    """The engine's names of networks or volumes that are nobody's but the guest's."""
+    return sorted(
+        {options.get("name") or key for key, options in (declared or {}).items() if options and options.get("external")}
+    )
 
 
 def _check_service(where: str, service: Any) -> None:
