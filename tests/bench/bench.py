@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import fleet
+import pve
 
 ROOT = Path(__file__).resolve().parents[2]
 BED = ROOT / "tests/bed/bed"
@@ -62,13 +63,14 @@ def main() -> None:
         print(f"  {name:<42} {seconds:6.1f} s {seconds / sum(phases.values()):5.0%}")
     of_fleet = fleet.measure()
     fleet.show(of_fleet)
-    ratios = ratios_of(measured) | fleet.ratios(of_fleet) | {"noop_module_executions": executions["ours"]}
+    pve_figures, pve_seconds = pve.bench()
+    pve.show(pve_seconds)
+    ratios = ratios_of(measured) | fleet.ratios(of_fleet) | pve_figures
+    ratios |= {"noop_module_executions": executions["ours"]}
+    found = {"measured": measured, "first_boot_seconds": phases, "fleet": of_fleet, "pve_seconds": pve_seconds}
     report = ROOT / "build/bench.json"
     report.parent.mkdir(exist_ok=True)
-    report.write_text(
-        json.dumps({"ratios": ratios, "measured": measured, "first_boot_seconds": phases, "fleet": of_fleet}, indent=1)
-        + "\n"
-    )
+    report.write_text(json.dumps({"ratios": ratios} | found, indent=1) + "\n")
     print("\nratios (build/bench.json)")
     for name, value in ratios.items():
         print(f"  {name:<34} {value}")
