@@ -40,7 +40,7 @@ def test_every_check_is_on_the_page_with_its_verdict():
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
     assert {verdict for row in rows for verdict in row[1].split(" or ")} <= {"waiting", "degraded", "fail"}
     said = {row[0].removeprefix("| `").rstrip("`").partition(".")[0] for row in rows}
-    assert said == {
+    assert said >= {
         *("certificate", "configuration", "container", "converge", "disk", "engine", "golden", "identity", "manifest"),
         *("network", "pause", "pin", "probe", "proxy", "stack", "stacks", "tunnel"),
     }
