@@ -41,7 +41,7 @@ demo-clean: ## Remove the demo's guest, bridge, mounts and processes (the cache 
 	@tests/bed/bed down
 
 .PHONY: test
-test: lint unit molecule ## Every test
+test: lint unit molecule published ## Every test
 
 .PHONY: lint
 lint: venv ## Check the style of everything
@@ -49,7 +49,11 @@ lint: venv ## Check the style of everything
 	@ruff check
 	@ruff format --check
 	@yamllint --strict .
+	@mkdir -p build/types/ansible_collections/felhom && ln -sfn "$(CURDIR)" build/types/ansible_collections/felhom/base_infra
+	@mypy -p ansible_collections.felhom.base_infra.plugins
+	@antsibull-changelog lint
 	@ansible-lint --offline
+	@python tests/sanity/check.py
 
 .PHONY: unit
 unit: venv ## Run the unit tests
@@ -62,10 +66,22 @@ molecule: venv ## Run the scenarios on real guests of the test bed
 	@molecule reset --all >/dev/null 2>&1; molecule test --all --destroy=never --no-command-borders || { tests/bed/bed logs; tests/bed/bed down; exit 1; }
 	@tests/bed/bed down
 
+.PHONY: published
+published: venv ## Test what is published, on the newest ansible-core
+	@echo "== as it is published"
+	@tests/bed/bed up
+	@tests/published/run || { tests/bed/bed logs; tests/bed/bed down; exit 1; }
+	@tests/bed/bed down
+
 .PHONY: bench
 bench: venv ## What a converge costs, side by side with other ways to do it; build/bench.json
 	@python tests/bench/bench.py
 	@tests/bed/bed down bench
+
+.PHONY: lock
+lock: venv ## Write requirements*.txt, with hashes, from requirements*.in
+	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements.txt requirements.in
+	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.12 --output-file requirements-newest.txt requirements-newest.in
 
 .PHONY: docs
 docs: venv ## Write docs/roles and docs/plugins from the documentation in the code

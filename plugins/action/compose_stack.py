@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.felhom.base_infra.plugins.module_utils import _compose, _stack
+from ansible_collections.felhom.base_infra.plugins.module_utils import _stack
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import (
     STACK_FACT,
     Clock,
@@ -130,7 +131,7 @@ class ActionModule(ComposeActionBase):
         }
         compose = self._render_compose(args, generated, nonce, task_vars)
         texts = {_stack.COMPOSE_FILE: compose.text}
-        secret_texts = {}
+        secret_texts: dict[str, str] = {}
         for entry in args["files"]:
             if entry["generate"]:
                 continue

@@ -33,7 +33,9 @@ class ActionModule(ActionBase):
         # Without those of this play, in which the defaults of its roles are.
         host = variables._inventory.get_host(task_vars["inventory_hostname"])
         inventory = _explain.Layer("inventory", variables.get_vars(host=host, include_hostvars=False))
-        roles, secrets, strangers = {}, set(), []
+        roles: dict[str, tuple[dict[str, Any], list[_explain.Layer]]] = {}
+        secrets: set[str] = set()
+        strangers: list[str] = []
         for role, given in _imported(play["tasks"]):
             handed = _explain.Layer("playbooks/site.yml", play["vars"] | given)
             defaults = _explain.Layer("role default", self._load(role, "defaults"))

@@ -132,10 +132,10 @@ def history(repository: str, known: list[_scan.Fingerprint]) -> Iterator[Finding
     """What is found in any object of a Git repository: content, messages and names of all that ever was committed."""
     command = ["git", "-c", "safe.directory=*", "--git-dir", repository, "cat-file", "--batch-all-objects", "--batch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as git:
-        assert git.stdout
-        while header := git.stdout.readline():
+        objects: Any = git.stdout
+        while header := objects.readline():
             name, kind, size = header.decode().split()
-            data = git.stdout.read(int(size) + 1)
+            data = objects.read(int(size) + 1)
             for found in _scan.scan(data, known):
                 yield Finding(f"{repository}: {kind} {name[:12]}", found.kind, found.offset)
     if git.returncode:

@@ -116,9 +116,9 @@ def converge(settings: _reconcile.Settings) -> int:
         print(f"converging: {why}", flush=True)
         code = _play(settings, why)
         if code:
-            failed = _reconcile.failures(settings.state_dir)
+            # The play itself counts no further than one, and does not get that far at all where Ansible fails.
             of = _gate.key(look)
-            number = failed.number + 1 if failed.of == of else 1
+            number = look.failures.number + 1 if look.failures.of == of else 1
             _reconcile.set_failures(settings.state_dir, _reconcile.Failures(number, look.now, of))
         else:
             _reconcile.set_failures(settings.state_dir, None)
@@ -167,7 +167,7 @@ def _play(settings: _reconcile.Settings, why: str) -> int:
         # The journal is to say what happens while it happens.
         "PYTHONUNBUFFERED": "1",
     }
-    return subprocess.run(command, cwd=settings.checkout, env=environment).returncode
+    return subprocess.run(command, check=False, cwd=settings.checkout, env=environment).returncode
 
 
 def _checked_out(checkout: str) -> tuple[str, bool]:

@@ -13,6 +13,11 @@ import json
 import socket
 from collections import namedtuple
 
+# Only a checker of types needs it; importing typing costs the gate two milliseconds.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 SOCKET = "/var/run/docker.sock"
 TIMEOUT = 20.0  # seconds for one answer; a guest that boots is slow, a hung engine must not hang a converge
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes; far above any real list, so that a broken peer can't fill the memory
@@ -33,7 +38,7 @@ class EngineError(Exception):
     """The engine can't be asked. The text is one line and says what to do."""
 
 
-def get(path: str, socket_path: str = SOCKET, timeout: float = TIMEOUT) -> object:
+def get(path: str, socket_path: str = SOCKET, timeout: float = TIMEOUT) -> Any:
     """The JSON answer to a GET of an Engine API path.
 
     Raises EngineError where there is no engine, no answer in time, or an answer that is no success.
@@ -47,6 +52,15 @@ def get(path: str, socket_path: str = SOCKET, timeout: float = TIMEOUT) -> objec
         reason = decoded.get("message") if isinstance(decoded, dict) else None
         raise EngineError(f"{socket_path}: {path} was refused: {reason or status}")
     return decoded
+
+
+def started(container_id: str, socket_path: str = SOCKET) -> float:
+    """When a container was started last, in seconds since the epoch. Raises EngineError."""
+    # Here and not above: the gate never asks.
+    from datetime import datetime
+
+    state = get(f"/containers/{container_id}/json", socket_path)["State"]
+    return datetime.fromisoformat(state["StartedAt"]).timestamp()
 
 
 def log_lines(container_id: str, number: int, socket_path: str = SOCKET) -> list[str]:
@@ -104,10 +118,11 @@ def observe(socket_path: str = SOCKET) -> Engine:
 def tagged_images(socket_path: str = SOCKET) -> tuple[dict[str, str], dict[str, str]]:
     """The ids of all images, by RepoDigest and by tag."""
     listed = get("/images/json?digests=1", socket_path)
-    return tuple(
-        {reference: image["Id"] for image in listed for reference in image.get(key) or ()}
-        for key in ("RepoDigests", "RepoTags")
-    )
+
+    def by(key: str) -> dict[str, str]:
+        return {reference: image["Id"] for image in listed for reference in image.get(key) or ()}
+
+    return by("RepoDigests"), by("RepoTags")
 
 
 def container(entry: dict) -> Container:

@@ -44,6 +44,9 @@ def decide(look: Look) -> Answer:
     if look.booting:
         return Answer(True, "the guest has just started")
     reasons = _reasons(look)
+    if not reasons and look.failures.number:
+        # Nothing differs, and still somebody's run failed, whose report is the last word on this guest's health.
+        reasons = ["the last converge failed"]
     if not reasons:
         waits = look.converged["result"] == "waiting"
         return Answer(False, "waiting for a configuration" if waits else "nothing to do")

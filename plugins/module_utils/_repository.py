@@ -34,7 +34,12 @@ class Repository:
         command = ["git", "--git-dir", self.path, *words]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_PATIENCE, env=os.environ | _ENVIRONMENT
+                command,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=_PATIENCE,
+                env=os.environ | _ENVIRONMENT,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise GitError(f"git {words[0]}: {error}") from error

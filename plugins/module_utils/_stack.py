@@ -178,11 +178,11 @@ def generation(stack: Stack, params: dict[str, Any], well_before: list[str], ids
     }
 
 
-def services_to_recreate(params: dict[str, Any], reasons: list[Reason]) -> list[str]:
+def services_to_recreate(params: dict[str, Any], reasons: list[Reason], misled: set[str]) -> list[str]:
     """Services that compose would leave running although they are not right.
 
     A mount follows the folder or file it was made with: when that was gone and is made anew, the container still holds
-    the old, deleted one.
+    the old, deleted one. The misled ones were started with a file that somebody else had changed.
     """
     remade = {reason.subject for reason in reasons if reason.kind in ("file_missing", "directory_missing")}
     holding = {
@@ -193,7 +193,7 @@ def services_to_recreate(params: dict[str, Any], reasons: list[Reason]) -> list[
     }
     not_there = {reason.subject for reason in reasons if reason.kind == "container_missing"}
     wrong = {reason.subject for reason in reasons if reason.remedy == "recreate"}
-    return sorted((holding - not_there) | wrong)
+    return sorted((holding - not_there) | wrong | misled)
 
 
 def diff(stack: Stack, reasons: list[Reason]) -> list[dict[str, str]]:

@@ -38,12 +38,13 @@ _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 def run(module: AnsibleModule) -> None:
     """Observe, judge, report."""
     checks, facts = look(module.params)
-    report = {"verdict": _health.verdict(checks), "checks": [check._asdict() for check in checks], "facts": facts}
+    verdict = _health.verdict(checks)
+    report = {"verdict": verdict, "checks": [check._asdict() for check in checks], "facts": facts}
     if not module.check_mode:
         try:
             if module.params["run"]:
-                write_ledger(module.params, report["verdict"])
-                record_converge(module.params, report["verdict"])
+                write_ledger(module.params, verdict)
+                record_converge(module.params, verdict)
                 facts["converged"] = converged(module.params["state_dir"])
             write_status(module.params["status_file"], report)
             write_metrics(module.params["metrics_dir"], report)
@@ -167,13 +168,16 @@ def certificate_checks(
     connection = _Https(params["proxy_address"], params["proxy_https_port"], host)
     try:
         connection.connect()
-        certificate = connection.sock.getpeercert(binary_form=True)
+        encrypted: Any = connection.sock
+        certificate = encrypted.getpeercert(binary_form=True)
     except OSError:
         return None, []
     finally:
         connection.close()
     command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
-    printed = subprocess.run(command, input=certificate, capture_output=True).stdout.decode(errors="replace")
+    printed = subprocess.run(command, input=certificate, capture_output=True, check=False).stdout.decode(
+        errors="replace"
+    )
     try:
         found = _health.parse_certificate(printed)
     except ValueError as error:
@@ -237,11 +241,15 @@ def write_ledger(params: dict[str, Any], verdict: str) -> None:
 
 
 def record_converge(params: dict[str, Any], verdict: str) -> None:
-    """What the gate compares with. A failed run leaves the record of the one before, so that it is tried again."""
+    """What the gate compares with. A failed run leaves the record of the one before, and is tried again."""
     run = params["run"]
     result = _ledger.outcome(run, verdict)
-    if run.get("kind") != "converge" or result == "failed":
+    if run.get("kind") != "converge":
         return
+    if result == "failed":
+        _reconcile.set_failures(params["state_dir"], _reconcile.Failures(1, time.time(), ""))
+        return
+    _reconcile.set_failures(params["state_dir"], None)
     converged = {key: run.get(key) or "" for key in ("commit", "customer")}
     converged |= {"inputs": run.get("inputs") or {}, "result": result, "time": int(time.time())}
     _manifest.save_converged(params["state_dir"], converged)

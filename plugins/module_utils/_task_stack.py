@@ -61,7 +61,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     if not reasons and _generations.substance(before) != _generations.substance(stack.record):
         text = unreadable or "the stack is right but not recorded in the manifest"
         reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
-    recreate = _stack.services_to_recreate(params, reasons)
+    recreate = _stack.services_to_recreate(params, reasons, _misled(stack, params["files"], before, reasons, engine))
     result = {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
@@ -97,6 +97,33 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
+def _misled(
+    stack: _stack.Stack,
+    files: list[dict[str, Any]],
+    recorded: dict[str, Any],
+    reasons: list[_drift.Reason],
+    engine: _engine.Engine,
+) -> set[str]:
+    """Services that read a file when somebody else's content was in it: started after that was written."""
+    changed = {reason.subject for reason in reasons if reason.kind == "file_content"}
+    misled = set()
+    for entry in files:
+        path = os.path.join(stack.record["project_dir"], entry["path"])
+        was = recorded.get("files", {}).get(entry["path"])
+        if entry["path"] not in changed or not was or _files.read_state(path).sha256 == was["sha256"]:
+            continue
+        written = os.lstat(path).st_mtime
+        misled |= {
+            container.service
+            for container in engine.containers
+            if container.project == stack.name
+            and container.service in entry["services"]
+            and container.state == "running"
+            and _engine.started(container.id) > written
+        }
+    return misled
+
+
 def rendered(module: AnsibleModule) -> dict[str, Any]:
     """Write the files, and ask no engine. Owners are kept where they can be set."""
     _resolve_owners(module.params)
@@ -125,7 +152,8 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
         f"container {container.name} exists" for container in engine.containers if container.project == params["name"]
     ]
     files = {path: was for path, was in (record["files"] if record else {}).items() if not was["create_only"]}
-    there = [path for path in files if os.path.lexists(os.path.join(record["project_dir"], path))]
+    folder = record["project_dir"] if record else ""
+    there = [path for path in files if os.path.lexists(os.path.join(folder, path))]
     reasons += [f"{path} exists" for path in there]
     if record and not reasons:
         reasons.append("the stack is recorded in the manifest")
@@ -136,7 +164,7 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
         if code:
             raise Refused(f"Compose could not take it down: {_pull.last_line(err)}")
         for path in there:
-            _files.remove_if_there(os.path.join(record["project_dir"], path))
+            _files.remove_if_there(os.path.join(folder, path))
         _generations.forget(params["state_dir"], params["name"])
     header = f"stack {params['name']}"
     diff = {

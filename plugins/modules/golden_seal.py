@@ -46,6 +46,10 @@ options:
     description: Where the record lies.
     type: path
     default: /usr/share/felhom-base-infra/golden.json
+  sbom:
+    description: Where the bill of materials lies, a CycloneDX document of all Debian packages and images.
+    type: path
+    default: /usr/share/felhom-base-infra/sbom.cdx.json
   stamp:
     description: A file that says that the image was never booted since. The first boot removes it.
     type: path
@@ -80,7 +84,7 @@ import shutil
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _identity, _reconcile
+from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _identity, _reconcile, _sbom
 
 # What every clone must have of its own.
 _IDENTITY = [
@@ -127,6 +131,7 @@ def main() -> None:
             "commit": {"type": "str", "required": True},
             "built": {"type": "int", "required": True},
             "manifest": {"type": "path", "default": "/usr/share/felhom-base-infra/golden.json"},
+            "sbom": {"type": "path", "default": "/usr/share/felhom-base-infra/sbom.cdx.json"},
             "stamp": {"type": "path", "default": "/var/lib/felhom-base-infra/never-booted"},
         },
         supports_check_mode=True,
@@ -143,13 +148,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """The result."""
     params = module.params
     recorded = read_manifest(params["manifest"])
-    held = {"pins": pins(*_engine.tagged_images()), "packages": versions(module)}
+    installed = packages(module)
+    versions = {package.name: package.version for package in installed if package.name in params["packages"]}
+    held = {"pins": pins(*_engine.tagged_images()), "packages": versions}
     manifest = plan_manifest(recorded, params, held, _identity.identity())
     removed = leftovers()
     written = {
         path: text
         for path, text in {
-            params["manifest"]: json.dumps(manifest, indent=1, sort_keys=True) + "\n",
+            params["manifest"]: as_text(manifest),
+            params["sbom"]: as_text(_sbom.document(manifest, installed)),
             "/etc/hostname": f"{params['hostname']}\n",
             params["stamp"]: "",
         }.items()
@@ -229,12 +237,16 @@ def read(path: str) -> str | None:
         return None
 
 
-def versions(module: AnsibleModule) -> dict[str, str]:
-    """Versions of the named packages that are installed."""
-    command = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status} ${Version}\n"]
-    _code, out, _err = module.run_command([*command, *module.params["packages"]])
-    lines = (line.split(" ") for line in out.splitlines())
-    return {name: version for name, status, version in lines if status == "installed"}
+def as_text(document: dict[str, Any]) -> str:
+    """A document as it is written."""
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def packages(module: AnsibleModule) -> list[_sbom.Package]:
+    """All Debian packages that are installed."""
+    asked = "${Package} ${Version} ${Architecture} ${db:Status-Status}\n"
+    _code, out, _err = module.run_command(["dpkg-query", "--show", "--showformat", asked], check_rc=True)
+    return _sbom.packages(out)
 
 
 def leftovers() -> list[str]:

@@ -79,7 +79,6 @@ library:
 import compileall
 import os
 import shutil
-import subprocess
 import tarfile
 from typing import Any, NamedTuple
 
@@ -170,14 +169,10 @@ def install_library(mirror: _repository.Repository, commit: str, library: str) -
     shutil.rmtree(f"{folder}.new", ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(f"{folder}.new", mode=0o755)
-    command = ["git", "--git-dir", mirror.path, "archive", f"--prefix={_PREFIX}", commit, *_INSTALLED]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE) as git,
-        tarfile.open(fileobj=git.stdout, mode="r|") as archive,
-    ):
+    mirror.git("archive", "--output", f"{folder}.tar", "--prefix", _PREFIX, commit, *_INSTALLED)
+    with tarfile.open(f"{folder}.tar") as archive:
         archive.extractall(f"{folder}.new", filter="data")
-    if git.returncode:
-        raise _repository.GitError(f"git archive ended with status {git.returncode}")
+    os.unlink(f"{folder}.tar")
     # The gate runs every five minutes; compiling it each time would cost more than running it.
     compileall.compile_dir(f"{folder}.new", ddir=folder, quiet=1)
     os.rename(f"{folder}.new", folder)

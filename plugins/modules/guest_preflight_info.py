@@ -59,6 +59,7 @@ table:
 import os
 import socket
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _health, _preflight
@@ -84,7 +85,8 @@ def main() -> None:
 
 def look(module: AnsibleModule) -> _preflight.Seen:
     """Everything there is to see."""
-    engine, error, driver, root = {}, "", "", "/var/lib"
+    engine: dict[str, Any] = {}
+    error, driver, root = "", "", "/var/lib"
     try:
         engine = _engine.get("/version")
         info = _engine.get("/info")

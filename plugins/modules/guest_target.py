@@ -51,7 +51,7 @@ options:
         type: dict
         default: {}
       state_dir:
-        description: Where the manifest lies that RV(observed) compares with.
+        description: Where the manifest lies that the return value C(observed) compares with.
         type: path
         default: /var/lib/felhom-base-infra
       engine_timeout:
@@ -402,11 +402,11 @@ def main() -> None:
     if name == "configuration":
         from ansible_collections.felhom.base_infra.plugins.module_utils import _task_configuration as task
     elif name == "stack":
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_stack as task
+        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_stack as task  # type: ignore[no-redef]
     elif name == "settle":
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_settle as task
+        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_settle as task  # type: ignore[no-redef]
     else:
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_health as task
+        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_health as task  # type: ignore[no-redef]
     task.run(module)
 
 

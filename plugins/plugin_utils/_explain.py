@@ -60,7 +60,8 @@ def config_source(key: str, found: Mapping[str, Any], layers: list[Layer]) -> st
     """Where a key of the guest's configuration came from."""
     place = found["sources"].get(key, "")
     if place == _bootstrap.INVENTORY:
-        return origin(winner(f"guest_config_{key}", layers))
+        given = winner(f"guest_config_{key}", layers)
+        return origin(given) if given is not None else place
     path = _bootstrap.CONTROLLER_KEYS.get(key, "")
     if place.endswith(".yaml") and path:
         return f"{place}: {path}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils import _compose, _stack
+from ansible_collections.felhom.base_infra.plugins.module_utils import _stack
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose
 from sample import COMPOSE, NONCE, engine_for
 
 

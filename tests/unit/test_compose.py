@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from ansible_collections.felhom.base_infra.plugins.module_utils import _compose
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import DIGEST_LABEL
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose
 from hypothesis import given
 from hypothesis import strategies as st
 from sample import NONCE, PIN

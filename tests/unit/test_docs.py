@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 import yaml
+from ansible_collections.felhom.base_infra.plugins.module_utils import _commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+# Of "`make demo`" and of "    make demo     # ...": the line as somebody would type it.
+PROGRAMS = "make|ansible-playbook|felhom-base-infra|tests/bed/bed"
+COMMAND = re.compile(rf"(?:^|`|[ ]{{4}})((?:{PROGRAMS}) [^`\n#…]+)", re.MULTILINE)
+
+
+def commands():
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for line in COMMAND.findall(path.read_text()):
+            yield pytest.param(line.split(), id=f"{path.name}: {line.strip()}")
 
 
 def pages(folder):
@@ -44,3 +57,18 @@ def test_every_check_is_on_the_page_with_its_verdict():
         *("certificate", "configuration", "container", "converge", "disk", "engine", "golden", "identity", "manifest"),
         *("network", "pause", "pin", "probe", "proxy", "stack", "stacks", "tunnel"),
     }
+
+
+@pytest.mark.parametrize("words", list(commands()))
+def test_every_command_of_the_documentation_is_one(words):
+    """Whether it does what is said is for the scenarios; a command that was renamed is found here."""
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif words[0] == "ansible-playbook":
+        named = [word for word in words if word.endswith(".yml")]
+        assert named and all((ROOT / name).is_file() for name in named)
+    elif words[0] == "felhom-base-infra":
+        # 1, since this machine is no guest; words that are no command end the program with 2.
+        assert _commands.main(words[1:]) == 1
+    else:
+        subprocess.run([ROOT / words[0], words[1], "--help"], check=True, stdout=subprocess.DEVNULL)

@@ -57,6 +57,11 @@ def failed(look, number, ago):
             True,
             "/data/controller.yaml is gone; /etc/felhom-bootstrap/bootstrap.json is gone",
         ),
+        (
+            RIGHT._replace(failures=_reconcile.Failures(1, NOW, "another configuration")),
+            True,
+            "the last converge failed",
+        ),
         (ILL._replace(lock="root@ops, process 7"), False, "root@ops, process 7 is at work on this guest"),
         (
             ILL._replace(booting=True, pause=_reconcile.Pause(NOW, NOW + 60)),

@@ -92,10 +92,10 @@ def test_a_service_is_recreated_when_its_mount_was_deleted_under_it(applied, shi
         path.unlink()
     (tmp_path / "secrets").rmdir()
     reasons = _drift.file_reasons(stack.record) + _drift.engine_reasons("traefik", stack.record, engine)
-    assert _stack.services_to_recreate(shipped, reasons) == ["traefik"]
+    assert _stack.services_to_recreate(shipped, reasons, set()) == ["traefik"]
     gone = engine._replace(containers=[])
     reasons = _drift.file_reasons(stack.record) + _drift.engine_reasons("traefik", stack.record, gone)
-    assert _stack.services_to_recreate(shipped, reasons) == []
+    assert _stack.services_to_recreate(shipped, reasons, set()) == []
 
 
 def test_what_a_killed_run_left_is_found_wherever_it_wrote(applied, shipped, tmp_path):

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BED = ROOT / "tests/bed/bed"
 CUSTOMER = ROOT / "tests/bed/customer"
 MANIFEST = "/usr/share/felhom-base-infra/golden.json"
+SBOM = "/usr/share/felhom-base-infra/sbom.cdx.json"
 MIRROR = "/var/lib/felhom-base-infra/mirror.git"
 CLONES = ["golden-a", "golden-b"]
 
@@ -40,6 +41,15 @@ def test_the_image_says_what_it_holds(host):
     assert manifest["commit"] == subprocess.check_output(["git", "-C", ROOT, "rev-parse", "HEAD"], text=True).strip()
     assert manifest["packages"]["docker.io"] == host.package("docker.io").version
     assert len(manifest["identity"]["ssh_host_keys"]) == 3
+
+
+def test_its_bill_of_materials(host):
+    components = json.loads(host.file(SBOM).content_string)["components"]
+    images = [f"{part['name']}:{part['version']}" for part in components if part["type"] == "container"]
+    assert sorted(images) == pins()
+    packages = host.check_output("dpkg-query --show --showformat '${Package} ${Version}\n'").splitlines()
+    listed = {f"{part['name']} {part['version']}" for part in components if part.get("purl", "").startswith("pkg:deb/")}
+    assert listed == set(packages)
 
 
 def test_nothing_is_left_of_the_machine_it_was_made_on(host):

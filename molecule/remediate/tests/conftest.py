@@ -8,8 +8,9 @@ from healing import HEALED, Healing
 
 @pytest.fixture
 def heal(guest, request) -> Healing:
-    name = request.node.callspec.id if hasattr(request.node, "callspec") else request.node.name
-    return Healing(guest, name.removeprefix("ansible://remediate-").replace("_", " ").removeprefix("test "))
+    # testinfra makes the host the first parameter of every test.
+    _host, _dash, fault = request.node.callspec.id.partition("remediate-")
+    return Healing(guest, fault or request.node.originalname.removeprefix("test_").replace("_", " "))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
