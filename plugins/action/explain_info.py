@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         # Without those of this play, in which the defaults of its roles are.
         host = variables._inventory.get_host(task_vars["inventory_hostname"])
         inventory = _explain.Layer("inventory", variables.get_vars(host=host, include_hostvars=False))
-        roles: dict[str, Any] = {}
+        roles: dict[str, tuple[dict[str, Any], list[_explain.Layer]]] = {}
         secrets: set[str] = set()
         strangers: list[str] = []
         for role, given in _imported(play["tasks"]):

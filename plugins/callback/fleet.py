@@ -25,8 +25,11 @@ requirements:
   - enable it in C(ansible.cfg), as this collection's own does
 options:
   directory:
-    description: Folder for the report, made if absent. Empty for a summary without a report.
-    type: path
+    description:
+      - Folder for the report, made if absent; a relative one is in the working folder.
+      - Empty for a summary without a report.
+    # Not a path: Ansible would make the working folder of an empty one.
+    type: str
     default: ''
     env:
       - name: FELHOM_BASE_INFRA_REPORTS
@@ -130,7 +133,7 @@ class CallbackModule(CallbackBase):
         directory = self.get_option("directory")
         if not directory:
             return []
-        folder = pathlib.Path(directory)
+        folder = pathlib.Path(directory).expanduser()
         written = []
         for name, text in {
             "health.html": _report.page(found),

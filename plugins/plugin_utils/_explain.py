@@ -61,7 +61,7 @@ def config_source(key: str, found: Mapping[str, Any], layers: list[Layer]) -> st
     place = found["sources"].get(key, "")
     if place == _bootstrap.INVENTORY:
         given = winner(f"guest_config_{key}", layers)
-        return origin(given) if given else place
+        return origin(given) if given is not None else place
     path = _bootstrap.CONTROLLER_KEYS.get(key, "")
     if place.endswith(".yaml") and path:
         return f"{place}: {path}"

@@ -108,8 +108,9 @@ def _drift(guest: Guest) -> list[dict[str, str]]:
 def summary(found: Mapping[str, Any], files: Iterable[str]) -> list[str]:
     """Lines for a terminal."""
     guests = found["guests"]
-    counts = "  ".join(f"{name} {number}" for name, number in reversed(found["verdicts"].items()) if number)
-    lines = [f"{len(guests)} guests in {found['seconds']} s: {counts}"]
+    counts = "  ".join(f"{name} {count}" for name, count in reversed(found["verdicts"].items()) if count)
+    number = "1 guest" if len(guests) == 1 else f"{len(guests)} guests"
+    lines = [f"{number} in {found['seconds']} s: {counts}"]
     for outcome in OUTCOMES:
         named = [guest for guest in guests if guest["outcome"] == outcome]
         word = "would change" if found["check_mode"] and outcome in ("changed", "healed") else outcome

@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,26 @@ def test_a_long_fleet_is_cut_short():
     many = [_report.Guest(f"guest-{number}", started=True) for number in range(200)]
     lines = _report.summary(_report.report(many, "site.yml", False, 0, 1), [])
     assert lines[1].endswith(" and 190 more") and len(lines[1]) < 150
+
+
+DIRECTORY = """
+from ansible.plugins.loader import callback_loader, init_plugin_loader
+init_plugin_loader()
+callback = callback_loader.get("felhom.base_infra.fleet")
+callback.set_options()
+print(repr(callback.get_option("directory")))
+"""
+
+
+@pytest.mark.parametrize("given, found", [("", ""), ("elsewhere", "elsewhere"), (None, "reports")])
+def test_where_the_report_goes(given, found):
+    """Nowhere on a guest: in its checkout, which is then no longer as its commit has it, least of all."""
+    environment = {key: value for key, value in os.environ.items() if key != "FELHOM_BASE_INFRA_REPORTS"}
+    environment |= {"FELHOM_BASE_INFRA_REPORTS": given} if given is not None else {}
+    environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    command = [sys.executable, "-c", DIRECTORY]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == f"{found!r}\n"
 
 
 @pytest.fixture(scope="session")

@@ -216,9 +216,9 @@ def test_clones_come_up_without_a_registry(clones):
     for name in clones:
         status = json.loads(in_guest(name, "cat /var/lib/felhom-base-infra/status.json"))
         wrong = {check["id"]: check["verdict"] for check in status["checks"] if check["verdict"] != "ok"}
-        # Both need the world outside.
-        assert wrong.keys() <= {"container.cloudflared", "certificate.files.acme.felhom.test"}, status
-        assert set(wrong.values()) == {"degraded"}, status
+        # All need the world outside.
         host = "files.acme.felhom.test"
+        assert wrong.keys() <= {"container.cloudflared", "tunnel", f"certificate.{host}", f"probe.{host}"}, status
+        assert set(wrong.values()) == {"degraded"}, status
         curl = f"curl -sk --resolve {host}:443:127.0.0.1 -o /dev/null -w '%{{http_code}}' https://{host}/"
         assert in_guest(name, curl) == "200"
