@@ -193,11 +193,15 @@ def test_a_variable_that_would_be_ignored_or_can_not_be_changes_nothing(guest, p
     assert (guest.ids(), guest.disk()) == before
 
 
-def test_a_guest_without_configuration_waits(host, guest, play):
+def test_a_guest_that_lost_its_configuration_is_left_as_it_is(host, guest, play):
+    before = guest.ids()
     host.check_output(f"mv {CONTROLLER_FILE} {CONTROLLER_FILE}.good")
     try:
         run = play("site.yml")
     finally:
         host.check_output(f"mv {CONTROLLER_FILE}.good {CONTROLLER_FILE}")
-    assert (run.status, run.changed) == (0, 0), run.output
-    assert "default: waiting" in run.output
+    assert (run.status, run.changed) == (2, 0), run.output
+    assert "expected what this guest was converged with before" in " ".join(run.output.split())
+    assert guest.ids() == before
+    # And is right again with it.
+    assert play("site.yml").status == 0
