@@ -136,6 +136,8 @@ def legs(guest: Guest, inside: Inside | None, written: bool) -> dict[str, dict[s
 
     inside is None where the guest was not looked into; written, whether the name was configured only now.
     """
+    running: tuple[str | None, str]
+    file: tuple[str | None, str]
     if not guest.running:
         running = file = (None, "next start")
     elif inside is None:
