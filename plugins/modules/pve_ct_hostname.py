@@ -165,7 +165,7 @@ EXAMPLES = r"""
 RETURN = r"""
 guests:
   description:
-    - Each container by its id. RV(guests.*.result) is V(right), V(renamed) (in check mode, would be), V(elsewhere) or
+    - Each container by its id. Its C(result) is V(right), V(renamed) (in check mode, would be), V(elsewhere) or
       V(failed).
   type: dict
   returned: always
