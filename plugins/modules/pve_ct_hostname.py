@@ -165,7 +165,7 @@ EXAMPLES = r"""
 RETURN = r"""
 guests:
   description:
-    - Each container by its id. RV(guests.*.result) is V(right), V(renamed) (in check mode, would be), V(elsewhere) or
+    - Each container by its id. Its C(result) is V(right), V(renamed) (in check mode, would be), V(elsewhere) or
       V(failed).
   type: dict
   returned: always
@@ -242,7 +242,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 from ansible_collections.felhom.base_infra.plugins.module_utils import (
-    _pve_api,
     _pve_effect,
     _pve_pct,
     _pve_plan,
@@ -313,7 +312,7 @@ def arguments() -> dict[str, Any]:
     }
 
 
-def connect(module: AnsibleModule) -> _pve_pct.PctClient | _pve_api.ApiClient:
+def connect(module: AnsibleModule) -> Any:
     """The way to the guests. Raises Problem, Unusable."""
     given = module.params
     on_node = os.path.lexists(os.path.join(given["pve_dir"], "local"))
@@ -325,6 +324,9 @@ def connect(module: AnsibleModule) -> _pve_pct.PctClient | _pve_api.ApiClient:
         raise _pve_plan.Problem(f"{here}{', '.join(missing)} not given; expected them to reach the API")
     if given["running_guests"] == "rename":
         raise _pve_plan.Problem("running_guests: found rename; expected report or restart, the API can't rename inside")
+    # Not for pct, where nobody needs its libraries: importing them takes as long as reading a thousand guests.
+    from ansible_collections.felhom.base_infra.plugins.module_utils import _pve_api
+
     if _pve_api.MISSING:
         module.fail_json(msg=missing_required_lib(_pve_api.MISSING))
     ca_path = given["ca_path"]

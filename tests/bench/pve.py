@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/pve"))
@@ -80,10 +79,11 @@ def of_a_method(method: str, cluster: Path, wanted: dict[int, str], api: fleet.A
         some = dict(list(wanted.items())[:SAMPLE])
         each = ONE_EACH[method] | {"loop": "{{ wanted | dict2items }}"}
         sample.append(play(cluster, [each], variables | {"wanted": some}, api))
-    start = median(empty)
+    # The quickest round of each: what else the machine does can only add.
+    start = min(empty)
     return {
         "empty play": round(start, 2),
-        "1,000 guests at once": round(median(ours_took) - start, 2),
+        "1,000 guests at once": round(min(ours_took) - start, 2),
         "one call each": round((min(sample) - start) * GUESTS / SAMPLE, 1),
     }
 
