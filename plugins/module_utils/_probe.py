@@ -100,7 +100,9 @@ def _compose(image: str) -> str:
 
 
 def _docker(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, errors="replace", timeout=_LIMIT)
+    return subprocess.run(
+        ["docker", *words], check=False, capture_output=True, text=True, errors="replace", timeout=_LIMIT
+    )
 
 
 def _remove(*folders: str) -> None:
