@@ -60,7 +60,6 @@ def rendered(request, tmp_path_factory) -> Path:
         str(ROOT / "tests/versions/render.yml"),
         *VARIANTS[request.param],
     ]
-    command += ["--extra-vars", f"ansible_python_interpreter={sys.executable}"]
     command += ["--extra-vars", f"base_traefik_project_dir={folder}"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
