@@ -11,6 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Without it molecule warns that scenarios belong into extensions/, which this layout does not use.
 export MOLECULE_GLOB := molecule/*/molecule.yml
+SCENARIOS ?= $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
 .PHONY: help
 help: ## Show this list
@@ -63,7 +64,12 @@ unit: venv ## Run the unit tests
 .PHONY: molecule
 molecule: venv ## Run the scenarios on real guests of the test bed
 	@tests/bed/bed up
-	@molecule reset --all >/dev/null 2>&1; molecule test --all --destroy=never --no-command-borders || { tests/bed/bed logs; tests/bed/bed down; exit 1; }
+	@for scenario in $(SCENARIOS); do \
+	  molecule reset --scenario-name $$scenario >/dev/null 2>&1; \
+	  molecule test --scenario-name $$scenario --destroy=never --no-command-borders || { tests/bed/bed logs; tests/bed/bed down; exit 1; }; \
+	  tests/bed/bed down $$(tests/bed/bed status | cut --delimiter=' ' --fields=1); \
+	  tests/bed/bed up; \
+	done
 	@tests/bed/bed down
 
 .PHONY: published

@@ -86,9 +86,9 @@ def answer(query: bytes, with_data: bool = True) -> bytes:
     if zone is None:
         return number + struct.pack(">HHHHH", 0x8105, 1, 0, 0, 0) + question
     found = [data for has, data in _data(name, zone) if TYPES[has] == kind and with_data]
-    packed = b"".join(_pack(name, kind, data) for data in found)
+    packed = b"".join(_pack(b"\xc0\x0c", kind, data) for data in found)  # the name is where the question has it
     # What is not there is answered with the zone's SOA: "there is nothing", for no time at all.
-    authority = b"" if found else _pack(zone, TYPES["SOA"], _soa(zone))
+    authority = b"" if found else _pack(_name(zone), TYPES["SOA"], _soa(zone))
     return number + struct.pack(">HHHHH", 0x8580, 1, len(found), 0, 0 if found else 1) + question + packed + authority
 
 
@@ -115,17 +115,25 @@ def _name(name: str) -> bytes:
     return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
 
 
-def _pack(name: str, kind: int, data: bytes) -> bytes:
-    return _name(name) + struct.pack(">HHIH", kind, 1, 0, len(data)) + data
+def _pack(name: bytes, kind: int, data: bytes) -> bytes:
+    return name + struct.pack(">HHIH", kind, 1, 0, len(data)) + data
+
+
+def _room(query: bytes) -> int:
+    """How long an answer by UDP may be: what an OPT record at the end of the query says, else 512 bytes."""
+    opt = query.rfind(b"\0\0\x29", 12)
+    has_one = opt >= 0 and struct.unpack(">H", query[10:12])[0] > 0
+    return max(512, struct.unpack(">H", query[opt + 3 : opt + 5])[0]) if has_one else 512
 
 
 class Udp(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         query, connection = self.request
-        # Nobody here asks with EDNS: what is longer is cut off, and says so, and is asked for again by TCP.
         whole = answer(query)
         cut = answer(query, with_data=False)
-        connection.sendto(whole if len(whole) <= 512 else cut[:2] + b"\x87\x80" + cut[4:], self.client_address)
+        # Pebble never asks by TCP, even when told that an answer was cut off: "No TXT records found for DNS challenge".
+        fits = len(whole) <= _room(query)
+        connection.sendto(whole if fits else cut[:2] + b"\x87\x80" + cut[4:], self.client_address)
 
 
 class Tcp(socketserver.StreamRequestHandler):
