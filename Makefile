@@ -67,7 +67,7 @@ molecule: venv ## Run the scenarios on real guests of the test bed
 	@for scenario in $(SCENARIOS); do \
 	  molecule reset --scenario-name $$scenario >/dev/null 2>&1; \
 	  molecule test --scenario-name $$scenario --destroy=never --no-command-borders || { tests/bed/bed logs; tests/bed/bed down; exit 1; }; \
-	  tests/bed/bed down $$(tests/bed/bed status | cut --delimiter=' ' --fields=1); \
+	  tests/bed/bed down $$(tests/bed/bed status | cut --delimiter=' ' --fields=1 | sort --reverse); \
 	  tests/bed/bed up; \
 	done
 	@tests/bed/bed down
