@@ -244,7 +244,9 @@ def test_two_at_once(guest, heal, play):
     heal.by_itself()
     assert guest.changed_since(before) == {"filebrowser"}
     entries = guest.ledger()[lines:]
-    assert [entry["trigger"].partition(":")[0] for entry in entries] in (["gate", "operator"], ["operator"])
+    # Who was first, and whether the other one still found something to look at, is chance.
+    assert {entry["trigger"].partition(":")[0] for entry in entries} in ({"gate", "operator"}, {"operator"})
+    assert len(entries) <= 2
     assert [entry["result"] for entry in entries].count("changed") == 1
 
 
