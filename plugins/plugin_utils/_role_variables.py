@@ -15,16 +15,18 @@ import yaml
 from ansible.errors import AnsibleActionFail
 
 
-def refuse_unknown(task_vars: Mapping[str, Any], registered: str | None) -> None:
+def refuse_unknown(task_vars: Mapping[str, Any], registered: str | Mapping[str, str] | None) -> None:
     """Fail for a variable that the running role would ignore without a word.
 
     A role's variables are the options of its argument specification, whose aliases are names that an option had before.
-    registered is the name that the role itself gives to the result of the task that asks.
+    registered is the name that the role itself gives to the result of the task that asks; from ansible-core 2.21 on, the
+    names, each with what it is to hold.
     """
     if "role_path" not in task_vars:
         return
     path = pathlib.Path(task_vars["role_path"])
-    message = unknown(path.name, _options(path), set(task_vars) - {registered})
+    named = registered if isinstance(registered, Mapping) else [registered]
+    message = unknown(path.name, _options(path), set(task_vars).difference(named))
     if message:
         raise AnsibleActionFail(message)
 
