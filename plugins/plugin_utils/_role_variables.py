@@ -19,8 +19,8 @@ def refuse_unknown(task_vars: Mapping[str, Any], registered: str | Mapping[str, 
     """Fail for a variable that the running role would ignore without a word.
 
     A role's variables are the options of its argument specification, whose aliases are names that an option had before.
-    registered is the name that the role itself gives to the result of the task that asks; from ansible-core 2.21 on, the
-    names, each with what it is to hold.
+    registered is the name that the role itself gives to the result of the task that asks; from ansible-core 2.21 on, it
+    is names, each with what it is to hold.
     """
     if "role_path" not in task_vars:
         return
