@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-import fleet
+import guests
 import pve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,11 +61,11 @@ def main() -> None:
     print(f"\nfirst boot of an offline clone, from controller.yaml to health {sum(phases.values()):.1f} s")
     for name, seconds in phases.items():
         print(f"  {name:<42} {seconds:6.1f} s {seconds / sum(phases.values()):5.0%}")
-    of_fleet = fleet.measure()
-    fleet.show(of_fleet)
+    of_fleet = guests.measure()
+    guests.show(of_fleet)
     pve_figures, pve_seconds = pve.bench()
     pve.show(pve_seconds)
-    ratios = ratios_of(measured) | fleet.ratios(of_fleet) | pve_figures
+    ratios = ratios_of(measured) | guests.ratios(of_fleet) | pve_figures
     ratios |= {"noop_module_executions": executions["ours"]}
     found = {"measured": measured, "first_boot_seconds": phases, "fleet": of_fleet, "pve_seconds": pve_seconds}
     report = ROOT / "build/bench.json"

@@ -2,7 +2,7 @@
 """What a fleet costs the machine that runs the playbooks: rendering and comparing for many guests, no engine.
 
 All guests are this machine, each with a folder of its own; nothing differs any more when it is measured. Side by side
-with the usual role set's tasks, but for those that need an engine. Part of `make bench`; alone: tests/bench/fleet.py.
+with the usual role set's tasks, but for those that need an engine. Part of `make bench`; alone: tests/bench/guests.py.
 """
 
 from __future__ import annotations
