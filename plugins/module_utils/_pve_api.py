@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from typing import Any, NamedTuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._pve_plan import (
     Gone,
     Guest,
-    Locked,
     Problem,
     Unusable,
+    meaning,
 )
 
 MISSING = ""  # the Python library that is not there
@@ -63,14 +62,8 @@ def explain(status: int, reason: str, errors: Any, token: str, vmid: int | None 
             f"the token {token} lacks a privilege: {text}; expected {NEEDED} on {where}, VM.PowerMgmt to restart, "
             "and the same for the token itself where its privileges are separated"
         )
-    if found := re.search(r"CT is locked \(([^)]*)\)", reason):
-        return Locked(f"is locked ({found[1]})")
-    if "can't lock file" in reason:
-        return Locked("is being worked on by another process, which holds its lock file")
-    if "detected modified configuration" in reason:
-        return Locked("is being edited by somebody else")
-    if re.search(r"Configuration file 'nodes/[^']*' does not exist", reason):
-        return Gone("was removed meanwhile")
+    if known := meaning(reason, gone="was removed meanwhile"):
+        return known
     if status >= 595:
         return Problem(f"its node can't be reached: {text}")
     return Problem(f"the API answers {status}: {text}")

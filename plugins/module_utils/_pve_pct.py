@@ -23,9 +23,9 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._pve_plan import
     Gone,
     Guest,
     Inside,
-    Locked,
     Problem,
     Unusable,
+    meaning,
 )
 
 # run(argv) -> status, standard output, standard error
@@ -80,14 +80,8 @@ def explain(errors: str) -> Exception:
     # A locale warning, or that a lock was waited for, comes before it or alone.
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith(("perl: ", "\t", "pct set "))]
     text = "; ".join(line.strip() for line in lines) or "pct said nothing"
-    if found := re.search(r"CT is locked \(([^)]*)\)", errors):
-        return Locked(f"is locked ({found[1]})")
-    if "can't lock file" in errors:
-        return Locked("is being worked on by another process, which holds its lock file")
-    if "detected modified configuration" in errors:
-        return Locked("is being edited by somebody else")
-    if re.search(r"Configuration file 'nodes/[^']*' does not exist", errors):
-        return Gone("is not on this node any more")
+    if known := meaning(errors, gone="is not on this node any more"):
+        return known
     if "ipcc_send_rec" in errors or "please run as root" in errors:
         return Unusable(f"the node's cluster file system can't be used: {text}; expected root, and pve-cluster running")
     if re.search(r"unable to open file '/etc/pve/.*Permission denied", errors):

@@ -31,6 +31,19 @@ class Unusable(Exception):
     """Nothing can be done at all: no cluster file system, no connection, a refused token."""
 
 
+def meaning(said: str, gone: str) -> Problem | None:
+    """What Proxmox's own words mean, which pct and the API share. gone is what to say of a guest that is not there."""
+    if found := re.search(r"CT is locked \(([^)]*)\)", said):
+        return Locked(f"is locked ({found[1]})")
+    if "can't lock file" in said:
+        return Locked("is being worked on by another process, which holds its lock file")
+    if "detected modified configuration" in said:
+        return Locked("is being edited by somebody else")
+    if re.search(r"Configuration file 'nodes/[^']*' does not exist", said):
+        return Gone(gone)
+    return None
+
+
 @dataclass(frozen=True)
 class Guest:
     """A guest as Proxmox has it configured."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import Reason
 from ansible_collections.felhom.base_infra.plugins.module_utils._files import digest, read_state
 
-_SHOWN_DIGITS = 12  # of a SHA-256
+SHOWN_DIGITS = 12  # of a SHA-256
 
 COMPOSE_FILE = "docker-compose.yml"
 
@@ -222,7 +222,7 @@ def drift(stack: Stack, reasons: list[Reason]) -> list[dict[str, str]]:
         file = stack.files.get(reason.subject)
         if reason.kind in ("file_content", "file_missing") and file is not None and not file.create_only:
             found = read_state(os.path.join(stack.record["project_dir"], reason.subject))
-            line |= {"was": (found.sha256 or "")[:_SHOWN_DIGITS], "wanted": digest(file.data)[:_SHOWN_DIGITS]}
+            line |= {"was": (found.sha256 or "")[:SHOWN_DIGITS], "wanted": digest(file.data)[:SHOWN_DIGITS]}
         lines.append(line)
     return lines
 
@@ -255,4 +255,4 @@ def _shown_wanted(file: File | None, directory: dict[str, Any] | None) -> str:
 
 def _fingerprint(sha256: str) -> str:
     """Enough to see that two contents differ, and which of two known ones it is."""
-    return f"content not shown, SHA-256 begins with {sha256[:_SHOWN_DIGITS]}\n"
+    return f"content not shown, SHA-256 begins with {sha256[:SHOWN_DIGITS]}\n"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _files
+from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _files, _stack
 
 try:  # what Ansible's own error messages point with; private to it, so nothing depends on it but the words
     from ansible._internal._datatag._tags import Origin
@@ -83,7 +83,7 @@ def shown(value: Any, secret: bool) -> str:
     """A value in a table: a secret as the first digits of its SHA-256, which also stand in diffs."""
     if secret and value not in ("", [], {}, None):
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        return f"(secret, SHA-256 begins with {_files.digest(text.encode())[:12]})"
+        return f"(secret, SHA-256 begins with {_files.digest(text.encode())[: _stack.SHOWN_DIGITS]})"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
