@@ -86,8 +86,10 @@ bench: venv ## What a converge costs, side by side with other ways to do it; bui
 
 .PHONY: lock
 lock: venv ## Write requirements*.txt, with hashes, from requirements*.in
-	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements.txt requirements.in
-	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.12 --output-file requirements-newest.txt requirements-newest.in
+	@for each in 3.11:requirements 3.12:requirements-newest; do \
+	  uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    --python-version $${each%%:*} --output-file $${each#*:}.txt $${each#*:}.in || exit 1; \
+	done
 
 .PHONY: docs
 docs: venv ## Write docs/roles and docs/plugins from the documentation in the code
