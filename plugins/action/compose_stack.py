@@ -210,7 +210,7 @@ class ActionModule(ComposeActionBase):
         # the diff already tell better.
         quiet = task_vars | {"ansible_no_target_syslog": True}
         return self._execute_module(
-            module_name="felhom.base_infra.guest_target", module_args={"stack": shipped}, task_vars=quiet
+            module_name="felhom.base_infra.guest_apply", module_args={"stack": shipped}, task_vars=quiet
         )
 
 

@@ -99,7 +99,7 @@ def _fix(controller, ours: bool, words: str, lines: str) -> str:
         return CONVERGE
     if controller.project:
         return f"set {lines} for it in {controller.compose_files or 'project ' + controller.project}, and recreate it"
-    return f"add {words} to the 'docker run' that starts it, or let felhom_controller_owner be base_infra"
+    return f"add {words} to the 'docker run' that starts it, or let base_infra_runs_controller be true"
 
 
 def shared_folders(stacks_dir: str, stacks) -> list[str]:

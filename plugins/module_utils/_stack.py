@@ -56,7 +56,7 @@ def digest_marker(nonce: str, service: str) -> str:
 
 
 def resolve(params: dict[str, Any]) -> Stack:
-    """The stack as it should be on this guest, from the parameters that guest_target gets for it.
+    """The stack as it should be on this guest, from the parameters that guest_apply gets for it.
 
     Raises OSError for a kept file that can't be read.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a guest's configuration, on the guest. Run by guest_target; options and results: bootstrap_info. Private."""
+"""Reading a guest's configuration, on the guest. Run by guest_look; options and results: bootstrap_info. Private."""
 
 from __future__ import annotations
 

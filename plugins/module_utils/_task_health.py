@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judging a guest's health, on the guest. Run by guest_target; options and results: base_health_info. Private."""
+"""Judging a guest's health, on the guest. Run by guest_look; options and results: base_health_info. Private."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def look(params: dict[str, Any], may_probe: bool) -> tuple[list[_health.Check], 
     checks += of_tunnel
     checks += controller_checks(params, stacks, engine, may_probe)
     if params["proxy_host"]:
-        answer, served, redirected = proxy_checks(params)
-        certificate, of_certificate = certificate_checks(params, by_name.get("traefik"))
+        answer, encoded, served, redirected = proxy_checks(params)
+        certificate, of_certificate = certificate_checks(params["proxy_host"], encoded, by_name.get("traefik"))
         if certificate is not None:
             facts["certificate"] = {"host": params["proxy_host"], **certificate._asdict()}
         checks += [served, redirected, *of_certificate]
@@ -160,45 +160,39 @@ def log_of(container: _engine.Container | None) -> list[str]:
     return _engine.log_lines(container.id, _LOG_LINES) if container is not None else []
 
 
-def proxy_checks(params: dict[str, Any]) -> tuple[int | str, _health.Check, _health.Check]:
-    """What the proxy answers, asked again until it serves the name or patience is over."""
+def proxy_checks(params: dict[str, Any]) -> tuple[int | str, bytes, _health.Check, _health.Check]:
+    """What the proxy answers, and with which certificate; asked again until it serves the name or patience is over."""
     host, address = params["proxy_host"], params["proxy_address"]
     end = time.monotonic() + params["patience"]
     while True:
-        answer, _location = ask(_Https(address, params["proxy_https_port"], host), host, "/")
+        encrypted = _Https(address, params["proxy_https_port"], host)
+        answer, _location = ask(encrypted, host, "/")
         served = _health.proxy_check(host, answer)
         if served.verdict == "ok" or time.monotonic() > end:
             break
         time.sleep(0.1)
     plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
     redirected, location = ask(plain, host, "/a?b=c")
-    return answer, served, _health.redirect_check(host, redirected, location)
+    return answer, encrypted.certificate, served, _health.redirect_check(host, redirected, location)
 
 
 def certificate_checks(
-    params: dict[str, Any], proxy: _engine.Container | None
+    host: str, encoded: bytes, proxy: _engine.Container | None
 ) -> tuple[_health.Certificate | None, list[_health.Check]]:
     """The certificate that the proxy serves and what it is worth; none where it serves none, which was said already."""
-    host = params["proxy_host"]
-    connection = _Https(params["proxy_address"], params["proxy_https_port"], host)
-    try:
-        connection.connect()
-        encrypted: Any = connection.sock
-        certificate = encrypted.getpeercert(binary_form=True)
-    except OSError:
+    if not encoded:
         return None, []
-    finally:
-        connection.close()
+    # Python decodes a certificate only where it has verified it.
     command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
-    printed = subprocess.run(command, input=certificate, capture_output=True, check=False).stdout.decode(
-        errors="replace"
-    )
+    printed = subprocess.run(command, input=encoded, capture_output=True, check=False).stdout.decode(errors="replace")
     try:
         found = _health.parse_certificate(printed)
     except ValueError as error:
         return None, [_health.Check(f"certificate.{host}", "fail", str(error), "see 'docker logs traefik'")]
-    why = _health.issuance_error(log_of(proxy))
-    return found, [_health.certificate_check(host, found, time.time(), why)]
+    check = _health.certificate_check(host, found, time.time(), "")
+    if check.verdict != "ok":
+        check = _health.certificate_check(host, found, time.time(), _health.issuance_error(log_of(proxy)))
+    return found, [check]
 
 
 class _Https(HTTPConnection):
@@ -207,13 +201,17 @@ class _Https(HTTPConnection):
     def __init__(self, address: str, port: int, name: str) -> None:
         super().__init__(address, port, timeout=_ANSWER_TIMEOUT)
         self._name = name
+        self.certificate = b""
 
     def connect(self) -> None:
         super().connect()
-        context = ssl.create_default_context()
+        # Not the default context: that reads all authorities which the guest trusts.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        self.sock = context.wrap_socket(self.sock, server_hostname=self._name)
+        encrypted = context.wrap_socket(self.sock, server_hostname=self._name)
+        self.certificate = encrypted.getpeercert(binary_form=True) or b""
+        self.sock = encrypted
 
 
 def ask(connection: HTTPConnection, host: str, path: str) -> tuple[int | str, str | None]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Comparing a stack with disk and engine and writing what differs. Run by guest_target for compose_stack. Private."""
+"""Comparing a stack with disk and engine and writing what differs. Run by guest_apply for compose_stack. Private."""
 
 from __future__ import annotations
 

@@ -45,8 +45,10 @@ def parse(text: str, where: str, project: str, project_dir: str, nonce: str) -> 
 
     Raises ComposeError naming `where` (the file's name).
     """
+    # The quick loader refuses what to_json makes of an emoji: "found invalid Unicode character escape code".
+    loader = yaml.SafeLoader if "\\ud" in text.lower() else yaml.CSafeLoader
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text.encode("utf-8", "surrogatepass"), Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""

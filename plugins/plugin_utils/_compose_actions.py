@@ -103,7 +103,7 @@ class ComposeActionBase(ActionBase):
     def run_settle(self, phase, stacks, lost, started, state_dir, task_vars, lock=None) -> dict[str, Any]:
         """Run a phase of the settling on the guest."""
         return self._execute_module(
-            module_name="felhom.base_infra.guest_target",
+            module_name="felhom.base_infra.guest_apply",
             module_args={
                 "settle": {
                     "phase": phase,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Actions that are one task of guest_target. Private."""
+"""Actions that are one task of guest_look. Private."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ class GuestTask(ActionBase):
         result = super().run(tmp, task_vars)
         refuse_unknown(task_vars or {}, self._task.register)
         return result | self._execute_module(
-            module_name="felhom.base_infra.guest_target", module_args={self.task: self._task.args}, task_vars=task_vars
+            module_name="felhom.base_infra.guest_look", module_args={self.task: self._task.args}, task_vars=task_vars
         )

@@ -12,7 +12,7 @@ from sample import COMPOSE, NONCE, engine_for
 
 @pytest.fixture
 def shipped(tmp_path):
-    """The parameters of guest_target's stack for a stack with a file of every kind."""
+    """The parameters of guest_apply's stack for a stack with a file of every kind."""
     compose = _compose.parse(COMPOSE, "docker-compose.yml.j2", "traefik", str(tmp_path), NONCE)
 
     def entry(path, **options):

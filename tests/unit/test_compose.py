@@ -22,7 +22,7 @@ def parse_service(**service):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("services: [", "docker-compose.yml.j2 line 1: not valid YAML"),
+        ("services:\n  a: b: c", "docker-compose.yml.j2 line 2: not valid YAML"),
         ("a: b: c", "docker-compose.yml.j2 line 1: not valid YAML"),
         ("", "found no services"),
         ("[]", "found no services"),

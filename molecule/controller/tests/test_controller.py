@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 STATE = "/var/lib/felhom-base-infra"
-OURS = ("-e", "felhom_controller_owner=base_infra")
+OURS = ("-e", "base_infra_runs_controller=true")
 PROBE = ("-e", "base_health_probe=true")
 OLD_UNIT = "felhom-bootstrap.service"
 HOSTNAME = "docker inspect --format '{{.Config.Hostname}}' felhom-controller"

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: guest_target
-short_description: What the actions of this collection do on a guest, for their use only
+module: guest_apply
+short_description: What the actions of this collection change on a guest, for their use only
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Use M(felhom.base_infra.bootstrap_info), M(felhom.base_infra.compose_stack), M(felhom.base_infra.compose_settle),
-    M(felhom.base_infra.compose_rollback) and M(felhom.base_infra.base_health_info), which run this.
-  - It is one module because Ansible packs each module anew in every run, which costs as much as running it; this one is
-    packed once for all that a run does.
+  - Use M(felhom.base_infra.compose_stack), M(felhom.base_infra.compose_settle) and
+    M(felhom.base_infra.compose_rollback), which run this.
+  - A run in which nothing differs does without it. See M(felhom.base_infra.guest_look).
 requirements:
   - Docker Engine with Compose on the guest
 attributes:
@@ -27,56 +26,6 @@ attributes:
     support: full
     description: Files with their content, sensitive ones as fingerprints.
 options:
-  configuration:
-    description: Read the configuration. See M(felhom.base_infra.bootstrap_info).
-    type: dict
-    suboptions:
-      bootstrap_file:
-        description: What the provisioner left, JSON.
-        type: path
-        default: /etc/felhom-bootstrap/bootstrap.json
-      controller_file:
-        description: What the controller wrote, YAML. Absent or incomplete as long as the guest is not configured.
-        type: path
-        default: /var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml
-      filebrowser_compose_file:
-        description: A compose file whose mounts are kept when nothing else names storage.
-        type: path
-        default: /opt/docker/stacks/filebrowser/docker-compose.yml
-      overrides:
-        description:
-          - Values of the inventory. They win over both files, key by key. An empty one is one that is not given.
-          - The keys are V(customer_id), V(domain), V(email), V(cf_tunnel_token), V(cf_api_token), V(storage_paths),
-            V(protected).
-        type: dict
-        default: {}
-      state_dir:
-        description: Where the manifest lies that the return value C(observed) compares with.
-        type: path
-        default: /var/lib/felhom-base-infra
-      engine_timeout:
-        description: Seconds to wait until the engine answers.
-        type: int
-        default: 0
-      lock:
-        description: The run that takes the guest's lock.
-        type: dict
-        suboptions:
-          name:
-            description: Who runs, for people.
-            type: str
-            required: true
-          process:
-            description: The process that runs.
-            type: int
-            required: true
-          namespace:
-            description: Where that process can be seen.
-            type: str
-            required: true
-          void:
-            description: A holder of the lock that the asking machine has seen to be gone, of the same keys.
-            type: dict
   stack:
     description: Compare a stack and write what differs. See M(felhom.base_infra.compose_stack).
     type: dict
@@ -304,96 +253,6 @@ options:
           void:
             description: A holder of the lock that the asking machine has seen to be gone, of the same keys.
             type: dict
-  health:
-    description: Judge the health. See M(felhom.base_infra.base_health_info).
-    type: dict
-    suboptions:
-      waiting_for:
-        description:
-          - What the guest still lacks to be configured, in one line. When given, nothing else is checked and the
-            verdict is V(waiting).
-        type: str
-        default: ''
-      protected:
-        description: Names of the containers that must run.
-        type: list
-        elements: str
-        default: []
-      network:
-        description: Name of the network that all stacks share.
-        type: str
-        default: traefik-public
-      proxy_host:
-        description: The name for which the proxy must answer.
-        type: str
-        default: ''
-      proxy_address:
-        description: Where the proxy listens.
-        type: str
-        default: 127.0.0.1
-      proxy_http_port:
-        description: Its port for HTTP.
-        type: int
-        default: 80
-      proxy_https_port:
-        description: Its port for HTTPS. The certificate is not verified here.
-        type: int
-        default: 443
-      patience:
-        description:
-          - Seconds to ask again while the proxy does not serve the name yet.
-          - It learns of a new container after some seconds.
-        type: int
-        default: 20
-      customer_id:
-        description: The host name that the controller is to report.
-        type: str
-        default: ''
-      stacks_dir:
-        description: The folder in which the controller keeps catalogue apps.
-        type: path
-        default: /opt/docker/stacks
-      probe:
-        description: See M(felhom.base_infra.base_health_info).
-        type: bool
-        default: false
-      state_dir:
-        description: Where the manifest of what was applied lies.
-        type: path
-        default: /var/lib/felhom-base-infra
-      run:
-        description:
-          - What the run that asks did, for a line in the guest's ledger. C(kind), C(trigger), C(commit), C(error),
-            C(customer), C(inputs), C(stacks). Without it no line is written. It must hold no secret.
-        type: dict
-        default: {}
-      status_file:
-        description: Where to write the report, as JSON.
-        type: path
-        default: /var/lib/felhom-base-infra/status.json
-      metrics_dir:
-        description: Where to write C(felhom_base_infra.prom). See M(felhom.base_infra.base_health_info).
-        type: str
-        default: ''
-      lock:
-        description: The run that gives back the guest's lock.
-        type: dict
-        suboptions:
-          name:
-            description: Who runs, for people.
-            type: str
-            required: true
-          process:
-            description: The process that runs.
-            type: int
-            required: true
-          namespace:
-            description: Where that process can be seen.
-            type: str
-            required: true
-          void:
-            description: A holder of the lock that the asking machine has seen to be gone, of the same keys.
-            type: dict
 """
 
 EXAMPLES = r"""
@@ -406,53 +265,19 @@ RETURN = r"""
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.felhom.base_infra.plugins.module_utils import _task
 
 
 def main() -> None:
     """Run the one task that is asked for."""
-    tasks = {
-        "configuration": configuration_options(),
-        "stack": stack_options(),
-        "settle": settle_options(),
-        "health": health_options(),
-    }
-    module = AnsibleModule(
-        argument_spec={name: {"type": "dict", "options": options} for name, options in tasks.items()},
-        mutually_exclusive=[list(tasks)],
-        required_one_of=[list(tasks)],
-        supports_check_mode=True,
-    )
-    (name,) = (name for name in tasks if module.params[name] is not None)
-    module.params = module.params[name]
+    tasks = {"stack": stack_options(), "settle": settle_options()}
+    name, module = _task.chosen(tasks)
     # Only what is needed is imported: it is compiled anew in every execution.
-    if name == "configuration":
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_configuration as task
-    elif name == "stack":
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_stack as task  # type: ignore[no-redef]
-    elif name == "settle":
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_settle as task  # type: ignore[no-redef]
+    if name == "stack":
+        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_stack as task
     else:
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_health as task  # type: ignore[no-redef]
+        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_settle as task  # type: ignore[no-redef]
     task.run(module)
-
-
-def configuration_options() -> dict[str, Any]:
-    """Options of configuration; see DOCUMENTATION."""
-    return {
-        "bootstrap_file": {"type": "path", "default": "/etc/felhom-bootstrap/bootstrap.json"},
-        "controller_file": {
-            "type": "path",
-            "default": "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml",
-        },
-        "filebrowser_compose_file": {"type": "path", "default": "/opt/docker/stacks/filebrowser/docker-compose.yml"},
-        # Explicitly not no_log: these values come back in the result, where they would be masked and so lost. The
-        # task's own no_log keeps them out of every log.
-        "overrides": {"type": "dict", "default": {}, "no_log": False},
-        "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
-        "engine_timeout": {"type": "int", "default": 0},
-        "lock": lock_options(),
-    }
 
 
 def stack_options() -> dict[str, Any]:
@@ -500,54 +325,16 @@ def stack_options() -> dict[str, Any]:
     }
 
 
-PHASES = ("wait", "restored", "final", "rollback", "unlock")
-
-
 def settle_options() -> dict[str, Any]:
     """Options of settle; see DOCUMENTATION."""
     return {
-        "phase": {"type": "str", "choices": [*PHASES], "required": True},
+        "phase": {"type": "str", "choices": ["wait", "restored", "final", "rollback", "unlock"], "required": True},
         "stacks": {"type": "list", "elements": "str", "required": True},
         "lost": {"type": "dict", "default": {}},
         "jobs": {"type": "dict", "default": {}},
         "not_started": {"type": "dict", "default": {}},
         "state_dir": {"type": "path", "required": True},
-        "lock": lock_options(),
-    }
-
-
-def health_options() -> dict[str, Any]:
-    """Options of health; see DOCUMENTATION."""
-    return {
-        "waiting_for": {"type": "str", "default": ""},
-        "protected": {"type": "list", "elements": "str", "default": []},
-        "network": {"type": "str", "default": "traefik-public"},
-        "proxy_host": {"type": "str", "default": ""},
-        "proxy_address": {"type": "str", "default": "127.0.0.1"},
-        "proxy_http_port": {"type": "int", "default": 80},
-        "proxy_https_port": {"type": "int", "default": 443},
-        "patience": {"type": "int", "default": 20},
-        "customer_id": {"type": "str", "default": ""},
-        "stacks_dir": {"type": "path", "default": "/opt/docker/stacks"},
-        "probe": {"type": "bool", "default": False},
-        "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
-        "run": {"type": "dict", "default": {}},
-        "status_file": {"type": "path", "default": "/var/lib/felhom-base-infra/status.json"},
-        "metrics_dir": {"type": "str", "default": ""},
-        "lock": lock_options(),
-    }
-
-
-def lock_options() -> dict[str, Any]:
-    """Options of lock; see DOCUMENTATION."""
-    return {
-        "type": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "process": {"type": "int", "required": True},
-            "namespace": {"type": "str", "required": True},
-            "void": {"type": "dict"},
-        },
+        "lock": _task.lock_options(),
     }
 
 
