@@ -5,13 +5,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _lock
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import GuestTask, this_run
-
-_POLL = 3.0  # seconds; each question is a module execution
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import GuestTask, ask_until_free
 
 
 class ActionModule(GuestTask):
@@ -23,28 +19,16 @@ class ActionModule(GuestTask):
         timeout = float(self._task.args.pop("lock_timeout", 600))
         if not self._task.args.pop("lock", False):
             return super().run(tmp, task_vars)
-        end = time.monotonic() + timeout
-        asked = this_run()._asdict()
-        while True:
-            self._task.args["lock"] = asked
-            result = super().run(tmp, task_vars)
-            if "held_by" not in result:
-                return result
-            holder = _lock.Holder(**result["held_by"])
-            if _lock.is_gone(holder):
-                # A run of this machine that was killed: the guest can't see that, we can.
-                asked = asked | {"void": holder._asdict()}
-            elif time.monotonic() > end:
-                return _refused(holder, timeout)
-            else:
-                time.sleep(_POLL)
+
+        def ask(lock: dict[str, Any]) -> dict[str, Any]:
+            self._task.args["lock"] = lock
+            return super(ActionModule, self).run(tmp, task_vars)
+
+        result = ask_until_free(ask, timeout)
+        return _refused(result["refusal"]) if "refusal" in result else result
 
 
-def _refused(holder: _lock.Holder, timeout: float) -> dict[str, Any]:
-    problem = (
-        f"another run is at work on this guest: {holder.name}; waited {timeout:.0f} s. If it is dead, "
-        "run 'felhom-base-infra unlock' on the guest"
-    )
+def _refused(problem: str) -> dict[str, Any]:
     return {
         "changed": False,
         "state": "invalid",

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import ComposeActionBase, Project
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import this_run
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import ask_until_free, this_run
 
 ARGUMENT_SPEC = {
     "stacks": {"type": "list", "elements": "str", "default": []},
     "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+    "lock_timeout": {"type": "int", "default": 600},
 }
 
 
@@ -23,15 +24,19 @@ class ActionModule(ComposeActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
-        lock = this_run()._asdict()
         try:
-            return result | self._go_back(args, lock, task_vars)
+            return result | self._go_back(args, task_vars)
         finally:
             if not self._task.check_mode:
-                self.run_settle("unlock", [], {}, {}, args["state_dir"], task_vars, lock)
+                self.run_settle("unlock", [], {}, {}, args["state_dir"], task_vars, this_run()._asdict())
 
-    def _go_back(self, args: dict[str, Any], lock: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        prepared = self.run_settle("rollback", args["stacks"], {}, {}, args["state_dir"], task_vars, lock)
+    def _go_back(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        def ask(lock: dict[str, Any]) -> dict[str, Any]:
+            return self.run_settle("rollback", args["stacks"], {}, {}, args["state_dir"], task_vars, lock)
+
+        prepared = ask_until_free(ask, args["lock_timeout"])
+        if "refusal" in prepared:
+            return {"failed": True, "msg": f"{prepared['refusal']}. Nothing was changed"}
         if prepared.get("failed"):
             return prepared
         projects = [Project(entry["name"], entry["project_dir"], [], True) for entry in prepared["restore"]]

@@ -78,12 +78,13 @@ class ActionModule(ActionBase):
 
 
 def _imported(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The roles that a playbook always runs, in its order, with what it hands to each."""
+    """The roles that a playbook runs, in its order, with what it hands to each."""
     for task in tasks:
         for key in ("block", "rescue", "always"):
             yield from _imported(task.get(key, []))
-        if "ansible.builtin.import_role" in task:
-            yield task["ansible.builtin.import_role"]["name"].removeprefix(_PREFIX), task.get("vars", {})
+        for action in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+            if action in task:
+                yield task[action]["name"].removeprefix(_PREFIX), task.get("vars", {})
 
 
 def _published(role: str) -> list[str]:

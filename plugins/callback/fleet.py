@@ -59,6 +59,7 @@ from ansible_collections.felhom.base_infra.plugins.plugin_utils import _report
 
 _HEALTH = "felhom.base_infra.base_health_info"
 _STACK = "felhom.base_infra.compose_stack"
+_PLAYBOOKS = {"site.yml", "health.yml", "first_boot.yml"}
 
 
 class CallbackModule(CallbackBase):
@@ -115,7 +116,8 @@ class CallbackModule(CallbackBase):
         guest.error = " ".join(said) or f"no connection to {result.host.get_vars().get('ansible_host', guest.name)}"
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        if not self._looked_at_health and not any(stats.dark):
+        # Where no guest could be reached, only the name tells whether the playbook would have looked at them.
+        if not self._looked_at_health and not (any(stats.dark) and self._playbook in _PLAYBOOKS):
             return
         for guest in self._guests.values():
             seen = stats.summarize(guest.name)

@@ -80,8 +80,19 @@ def files(root: str, known: list[_scan.Fingerprint], tally: Tally) -> Iterator[F
             path = os.path.join(folder, name)
             try:
                 yield from _file(path, packaged.get(os.path.relpath(path, root)), known, tally)
+            except FileNotFoundError:
+                continue  # gone since the folder was listed
             except OSError as error:
                 tally.unreadable.append(f"{path}: {error.strerror}")
+
+
+def first_line(path: str) -> str:
+    """The first line of a file, "" for one that is not there."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.readline().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _file(path: str, md5: str | None, known: list[_scan.Fingerprint], tally: Tally) -> Iterator[Finding]:

@@ -397,7 +397,12 @@ def _bind_mount(volume: Any) -> tuple[str, bool]:
     """Source and read-only flag of a volume in compose's short or long form; no source for what is no bind mount."""
     if isinstance(volume, str):
         source, _colon, rest = volume.partition(":")
-        return source, "ro" in rest.split(":")[1:] if rest else False
+        return _literal(source), "ro" in rest.split(":")[1:] if rest else False
     if isinstance(volume, dict) and volume.get("type") == "bind" and isinstance(volume.get("source"), str):
-        return volume["source"], volume.get("read_only") is True
+        return _literal(volume["source"]), volume.get("read_only") is True
     return "", False
+
+
+def _literal(text: str) -> str:
+    """Compose's escape undone."""
+    return text.replace("$$", "$")

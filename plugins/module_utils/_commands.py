@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -55,7 +56,7 @@ def main(words: list[str]) -> int:
     except _reconcile.SettingsError as error:
         return _fail(error)
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}")
+        return _fail(f"{error.filename or settings.state_dir}: {error.strerror}")
 
 
 def _seconds(text: str) -> int:
@@ -107,12 +108,23 @@ def status(settings: _reconcile.Settings) -> int:
 
 
 def converge(settings: _reconcile.Settings) -> int:
-    """Converge, and again for what came up meanwhile."""
+    """Converge, and again for what came up meanwhile. One at a time: two would check out into the same folder."""
+    os.makedirs(_reconcile.RUNTIME, mode=0o755, exist_ok=True)
+    with open(os.path.join(_reconcile.RUNTIME, "converging"), "w", encoding="ascii") as alone:
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another converge is at work on this guest; waiting for it", flush=True)
+            fcntl.flock(alone, fcntl.LOCK_EX)
+        return _converge(settings)
+
+
+def _converge(settings: _reconcile.Settings) -> int:
     code = 0
     for _round in range(_ROUNDS):
         look = _gate.look(settings)
         why = _gate.decide(look).why
-        _files.write_atomic(_marker(), b"", "0644", 0, 0)
+        _files.write_atomic(os.path.join(_reconcile.RUNTIME, "converged"), b"", "0644", 0, 0)
         print(f"converging: {why}", flush=True)
         code = _play(settings, why)
         if code:
@@ -126,11 +138,6 @@ def converge(settings: _reconcile.Settings) -> int:
         if not _gate.decide(_gate.look(settings)).needed:
             break
     return code
-
-
-def _marker() -> str:
-    os.makedirs(_reconcile.RUNTIME, mode=0o755, exist_ok=True)
-    return os.path.join(_reconcile.RUNTIME, "converged")
 
 
 def _play(settings: _reconcile.Settings, why: str) -> int:

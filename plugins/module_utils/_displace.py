@@ -153,9 +153,19 @@ def _unpack(container: str, folder: str, target: str) -> None:
     command = ["tar", "--extract", "--numeric-owner", "--same-permissions", "--directory", target, folder.lstrip("/")]
     with subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as export:
         done = subprocess.run(
-            command, stdin=export.stdout, check=False, capture_output=True, text=True, errors="replace"
+            command,
+            stdin=export.stdout,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=os.environ | {"LC_ALL": "C"},
         )
-    if done.returncode and "Not found in archive" not in done.stderr:
+        # Otherwise an export that still writes would wait for a reader for ever.
+        export.stdout.close()
+    # An export that failed looks to tar like a container without that folder.
+    absent = "Not found in archive" in done.stderr and export.returncode == 0
+    if (done.returncode or export.returncode) and not absent:
         said = _pull.last_line(done.stderr)
         raise OSError(errno.EIO, f"can't copy what container {container[:12]} has there: {said}", folder)
 

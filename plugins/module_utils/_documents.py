@@ -54,11 +54,8 @@ class _Place(Exception):
         self.mark, self.found, self.expected = mark, found, expected
 
 
-def read_text(path: str) -> str | None:
-    """The text of a file, None where there is none.
-
-    Raises DocumentError for what is not a readable, regular, UTF-8 file of at most MAX_SIZE bytes, or is empty.
-    """
+def read(path: str) -> bytes | None:
+    """The first MAX_SIZE + 1 bytes of a file, None where there is none. Raises DocumentError for no regular file."""
     try:
         # Not blocking: a FIFO in the file's place would hold the run for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -70,11 +67,11 @@ def read_text(path: str) -> str | None:
         os.close(descriptor)
         raise DocumentError(f"{path}: found no regular file; expected one")
     with os.fdopen(descriptor, "rb") as stream:
-        return decode(path, stream.read(MAX_SIZE + 1))
+        return stream.read(MAX_SIZE + 1)
 
 
 def decode(path: str, data: bytes) -> str:
-    """The bytes of a configuration file as text. Raises DocumentError as read_text does."""
+    """The bytes of a configuration file as text. Raises DocumentError for too many, none, or no UTF-8."""
     if len(data) > MAX_SIZE:
         raise DocumentError(f"{path}: found more than {MAX_SIZE} bytes; expected a configuration file")
     if not data.strip():

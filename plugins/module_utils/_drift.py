@@ -25,7 +25,7 @@ import os
 from collections import namedtuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils import _generations
-from ansible_collections.felhom.base_infra.plugins.module_utils._files import TEMPORARY, read_state
+from ansible_collections.felhom.base_infra.plugins.module_utils._files import is_left_over, read_state
 from ansible_collections.felhom.base_infra.plugins.module_utils._image import repo_digest
 
 # A digest of a service's definition and of all files it reads at start. Compose recreates a service whose labels
@@ -84,7 +84,7 @@ def leftover_reasons(stack: str, record: dict, state_dir: str) -> list[Reason]:
             continue  # said by its own reason
         reasons += [
             Reason("leftover", path, f"{path} was left by a run that did not end", "write")
-            for path in (os.path.join(folder, name) for name in names if name.endswith(TEMPORARY))
+            for path in (os.path.join(folder, name) for name in names if is_left_over(name))
         ]
     return reasons
 

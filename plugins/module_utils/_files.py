@@ -22,6 +22,14 @@ except ImportError:  # Python before 3.12
 
 TEMPORARY = ".felhom-base-infra.tmp"
 
+
+class NotStaged(OSError):
+    """A file could not be written beside its place. No file was put into its place."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
 FileState = namedtuple("FileState", "kind sha256 mode uid gid")
 FileState.__doc__ = """What lies at a path: kind is file, directory, other (symlinks too) or absent.
 
@@ -63,17 +71,21 @@ class Staging:
         return self
 
     def add(self, path: str, data: bytes, mode: str, uid: int, gid: int) -> None:
-        """Write a file beside its place, with owner and mode from the start."""
-        temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}{TEMPORARY}")
-        remove_if_there(temporary)  # left by a run that was killed
+        """Write a file beside its place, with owner and mode from the start. Raises NotStaged."""
+        temporary = temporary_of(path)
         self._staged.append((temporary, path))
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchown(descriptor, uid, gid)
-            os.fchmod(descriptor, int(mode, 8))
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
+        try:
+            remove_if_there(temporary)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                os.fchown(descriptor, uid, gid)
+                os.fchmod(descriptor, int(mode, 8))
+                stream.write(data)
+                stream.flush()
+                os.fsync(descriptor)
+        except OSError as error:
+            # A full disk names no file.
+            raise NotStaged(error.errno, error.strerror, path) from error
         _steps.reached(f"{os.path.basename(path)}: staged")
 
     def __exit__(self, kind: object, _error: object, _trace: object) -> None:
@@ -86,6 +98,17 @@ class Staging:
             _steps.reached(f"{os.path.basename(path)}: renamed")
         for folder in {os.path.dirname(path) for _temporary, path in self._staged}:
             _sync_directory(folder)
+
+
+def temporary_of(path: str) -> str:
+    """A name beside a path that no other process uses and that tells whose it is."""
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}{TEMPORARY}")
+
+
+def is_left_over(name: str) -> bool:
+    """Whether a name is a temporary one whose process is gone."""
+    owner = name.removesuffix(TEMPORARY).rpartition(".")[2]
+    return name.endswith(TEMPORARY) and not (owner.isdecimal() and os.path.exists(f"/proc/{owner}"))
 
 
 def write_atomic(path: str, data: bytes, mode: str, uid: int, gid: int) -> None:

@@ -58,6 +58,8 @@ def commit(state_dir: str, stacks: list[str]) -> None:
         if before is not None and substance(before["record"]) != substance(after["record"]):
             save(state_dir, stack, PREVIOUS, before)
         os.rename(_path(state_dir, stack, NEXT), _path(state_dir, stack, GOOD))
+        # Its secrets are not to stay longer than they are of use.
+        _files.remove_if_there(_path(state_dir, stack, REJECTED))
         recorded[stack] = after["record"]
         _steps.reached(f"{stack}: committed")
     _manifest.save(state_dir, recorded)
@@ -69,7 +71,7 @@ def substance(record: dict) -> dict:
 
 
 def reject(state_dir: str, stack: str) -> None:
-    """What was being applied is not well; it is kept for whoever looks into it."""
+    """What was being applied is not well; it is kept for whoever looks into it until the next change is well."""
     if load(state_dir, stack, NEXT) is not None:
         os.rename(_path(state_dir, stack, NEXT), _path(state_dir, stack, REJECTED))
 

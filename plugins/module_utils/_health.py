@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from calendar import timegm
 from collections import namedtuple
 from json import loads
-from time import strptime
+from ssl import cert_time_to_seconds
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._drift import (
     engine_reasons,
@@ -93,9 +92,12 @@ def stack_checks(stacks, engine):
     """Every stack is as it was applied: files on disk and containers."""
     checks = []
     for stack, record in sorted(stacks.items()):
-        reasons = file_reasons(record) + unit_reasons(record) + engine_reasons(stack, record, engine)
-        if reasons:
+        try:
+            reasons = file_reasons(record) + unit_reasons(record) + engine_reasons(stack, record, engine)
             what_differs = "; ".join(reason.text for reason in reasons)
+        except OSError as error:
+            what_differs = f"{error.filename}: {error.strerror}"
+        if what_differs:
             checks.append(Check(f"stack.{stack}", "fail", f"{what_differs}", CONVERGE))
         else:
             checks.append(Check(f"stack.{stack}", "ok", "as applied", ""))
@@ -197,8 +199,8 @@ def parse_certificate(text):
     """What `openssl x509 -noout -issuer -enddate` prints. Raises ValueError for anything else."""
     lines = dict(line.partition("=")[::2] for line in text.splitlines())
     try:
-        expires = timegm(strptime(lines["notAfter"], "%b %d %H:%M:%S %Y GMT"))
-        return Certificate(lines["issuer"].strip(), expires)
+        # strptime() would look for the names of months in the guest's language.
+        return Certificate(lines["issuer"].strip(), cert_time_to_seconds(lines["notAfter"]))
     except KeyError as error:
         raise ValueError(f"no {error.args[0]} in what openssl printed") from error
 

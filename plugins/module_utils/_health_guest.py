@@ -44,7 +44,7 @@ def converge_check(error: str) -> list[Check]:
     return [Check("converge", "degraded", f"the last converge failed: {error}", "mend what it says; it is tried again")]
 
 
-_IDENTITY_FIX = "run playbooks/first_boot.yml for this guest"
+_IDENTITY_FIX = "run 'touch /var/lib/felhom-base-infra/never-booted; felhom-base-infra converge' on the guest"
 
 
 def identity_checks(shared: list[str]) -> list[Check]:

@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections import namedtuple
+from contextlib import suppress
 
 from ansible_collections.felhom.base_infra.plugins.module_utils import _files
 
@@ -57,12 +58,13 @@ def settings(path: str = SETTINGS) -> Settings:
 
 
 def input_digests(paths: list) -> dict:
-    """SHA-256 of each file that there is."""
+    """SHA-256 of each file that there is, or that a link there points to."""
     digests = {}
     for path in paths:
-        state = _files.read_state(path)
-        if state.kind == "file":
-            digests[path] = state.sha256
+        with suppress(FileNotFoundError):
+            if os.path.isfile(path):
+                with open(path, "rb") as stream:
+                    digests[path] = _files.digest(stream.read())
     return digests
 
 

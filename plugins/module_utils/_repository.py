@@ -38,6 +38,7 @@ class Repository:
                 check=False,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=_PATIENCE,
                 env=os.environ | _ENVIRONMENT,
             )

@@ -22,6 +22,10 @@ SHOWN_DIGITS = 12  # of a SHA-256
 COMPOSE_FILE = "docker-compose.yml"
 
 
+class EmptySecret(Exception):
+    """A secret that is made once and kept lost its content. The text is one line."""
+
+
 class File(NamedTuple):
     """One file of a stack, content known. sensitive content shows in a diff as a fingerprint only."""
 
@@ -58,7 +62,7 @@ def digest_marker(nonce: str, service: str) -> str:
 def resolve(params: dict[str, Any]) -> Stack:
     """The stack as it should be on this guest, from the parameters that guest_apply gets for it.
 
-    Raises OSError for a kept file that can't be read.
+    Raises OSError for a kept file that can't be read, EmptySecret for one that is empty.
     """
     root = params["project_dir"]
     texts = {**params["contents"], **params["secret_contents"]}
@@ -124,7 +128,11 @@ def _kept_data(root: str, entry: dict[str, Any], texts: dict[str, str]) -> bytes
     path = os.path.join(root, entry["path"])
     if os.path.isfile(path) and not os.path.islink(path):
         with open(path, "rb") as stream:
-            return stream.read()
+            data = stream.read()
+        if entry["generate"] and not data.strip():
+            # It would be taken for a password or a key.
+            raise EmptySecret(f"{path}: found an empty file, expected a secret; remove it to have a new one made")
+        return data
     if entry["generate"]:
         return (secrets.token_urlsafe(entry["generate"]) + "\n").encode()
     return texts[entry["path"]].encode()
@@ -199,14 +207,21 @@ def services_to_recreate(params: dict[str, Any], reasons: list[Reason], misled: 
     return sorted((holding - not_there) | wrong | misled)
 
 
-def diff(stack: Stack, reasons: list[Reason]) -> list[dict[str, str]]:
-    """Ansible's diff: each file's change, and in one more entry what is wrong with the containers."""
+def diff(stack: Stack, reasons: list[Reason], recorded: dict[str, Any]) -> list[dict[str, str]]:
+    """Ansible's diff: each file's change, and in one more entry what is wrong with the containers.
+
+    recorded are the files of the stack's record: what somebody else put in their place may hold anything, a token too.
+    """
     entries = []
     for path in dict.fromkeys(reason.subject for reason in reasons if reason.remedy == "write"):
         full = os.path.join(stack.record["project_dir"], path)
         file = stack.files.get(path)
         entries.append(
-            _diff_entry(full, _shown_now(full, file), _shown_wanted(file, stack.record["directories"].get(path)))
+            _diff_entry(
+                full,
+                _shown_now(full, file is not None and not file.sensitive and path in recorded),
+                _shown_wanted(file, stack.record["directories"].get(path)),
+            )
         )
     wrong = [f"{reason.text}\n" for reason in reasons if reason.remedy != "write"]
     if wrong:
@@ -231,14 +246,14 @@ def _diff_entry(header: str, before: str, after: str) -> dict[str, str]:
     return {"before_header": header, "after_header": header, "before": before, "after": after}
 
 
-def _shown_now(path: str, wanted: File | None) -> str:
+def _shown_now(path: str, with_content: bool) -> str:
     found = read_state(path)
     if found.kind == "absent":
         return ""
     text = f"{found.kind}, mode {found.mode}, owner {found.uid}:{found.gid}\n"
     if found.kind != "file":
         return text
-    if wanted is None or wanted.sensitive:
+    if not with_content:
         return text + _fingerprint(found.sha256 or "")
     with open(path, encoding="utf-8", errors="replace") as stream:
         return text + stream.read()

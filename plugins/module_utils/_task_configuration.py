@@ -78,11 +78,12 @@ def read_guest(params: dict[str, Any]) -> tuple[_bootstrap.Guest, dict[str, str]
 
     def read(path: str, parse: Any) -> dict[str, Any] | None:
         try:
-            text = _documents.read_text(path)
-            if text is None:
+            data = _documents.read(path)
+            if data is None:
                 return None
-            digests[path] = _files.digest(text.encode())
-            return parse(path, text)
+            # Of the bytes, and of what a link points to, as the gate does it.
+            digests[path] = _files.digest(data)
+            return parse(path, _documents.decode(path, data))
         except _documents.DocumentError as error:
             problems.append(str(error))
             return None

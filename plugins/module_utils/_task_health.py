@@ -26,7 +26,6 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import (
     _lock,
     _manifest,
     _metrics,
-    _probe,
     _reconcile,
 )
 
@@ -39,24 +38,38 @@ _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 def run(module: AnsibleModule) -> None:
     """Observe, judge, report."""
-    checks, facts = look(module.params, may_probe=not module.check_mode)
-    verdict = _health.verdict(checks)
-    report = {"verdict": verdict, "checks": [check._asdict() for check in checks], "facts": facts}
-    if not module.check_mode:
-        try:
-            if module.params["run"]:
-                write_ledger(module.params, verdict)
-                record_converge(module.params, verdict)
-                facts["converged"] = converged(module.params["state_dir"])
-            write_status(module.params["status_file"], report)
-            write_metrics(module.params["metrics_dir"], report)
-        except OSError as error:
-            module.fail_json(msg=f"{error.filename}: {error.strerror}")
-        finally:
-            if module.params["lock"]:
-                module.params["lock"].pop("void")
-                _lock.give_back(_lock.Holder(**module.params["lock"]))
-    module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report)
+    params = module.params
+    try:
+        checks, facts = look(params, may_probe=not module.check_mode)
+        if not module.check_mode:
+            checks += record(params, checks, facts)
+    finally:
+        if params["lock"] and not module.check_mode:
+            params["lock"].pop("void")
+            _lock.give_back(_lock.Holder(**params["lock"]))
+    module.exit_json(changed=False, table=_health.table(socket.gethostname(), checks), **report_of(checks, facts))
+
+
+def record(params: dict[str, Any], checks: list[_health.Check], facts: dict[str, Any]) -> list[_health.Check]:
+    """Write down what was seen, and what the run did. A check for what could not be written."""
+    try:
+        if params["run"]:
+            verdict = _health.verdict(checks)
+            write_ledger(params, verdict)
+            record_converge(params, verdict)
+            facts["converged"] = converged(params["state_dir"])
+        report = report_of(checks, facts)
+        write_status(params["status_file"], report)
+        write_metrics(params["metrics_dir"], report)
+    except OSError as error:
+        reason = f"{error.filename or params['state_dir']}: {error.strerror}"
+        return [_health.Check("report", "fail", reason, "make room on the guest's disk, or see 'dmesg'")]
+    return []
+
+
+def report_of(checks: list[_health.Check], facts: dict[str, Any]) -> dict[str, Any]:
+    """What is written, and returned."""
+    return {"verdict": _health.verdict(checks), "checks": [check._asdict() for check in checks], "facts": facts}
 
 
 def look(params: dict[str, Any], may_probe: bool) -> tuple[list[_health.Check], dict[str, Any]]:
@@ -137,7 +150,12 @@ def controller_checks(
     """The controller's host name and paths, and the proof of the latter where it is asked for."""
     try:
         found = _health_controller.checks(engine, params["customer_id"], params["stacks_dir"], stacks)
-        return found + (_probe.check(engine, params["stacks_dir"]) if params["probe"] and may_probe else [])
+        if not (params["probe"] and may_probe):
+            return found
+        # Compiled anew in every execution, and seldom asked for.
+        from ansible_collections.felhom.base_infra.plugins.module_utils import _probe
+
+        return found + _probe.check(engine, params["stacks_dir"])
     except _engine.EngineError as error:
         # It may have been recreated since the engine was asked for all.
         return [_health.Check("stack_paths", "degraded", f"not compared: {error}", "ask again")]
@@ -157,7 +175,10 @@ def tunnel_checks(container: _engine.Container | None) -> list[_health.Check]:
 
 def log_of(container: _engine.Container | None) -> list[str]:
     """The last lines of a container's log."""
-    return _engine.log_lines(container.id, _LOG_LINES) if container is not None else []
+    try:
+        return _engine.log_lines(container.id, _LOG_LINES) if container is not None else []
+    except _engine.EngineError:
+        return []  # removed since the engine was asked for all
 
 
 def proxy_checks(params: dict[str, Any]) -> tuple[int | str, bytes, _health.Check, _health.Check]:
@@ -184,9 +205,11 @@ def certificate_checks(
         return None, []
     # Python decodes a certificate only where it has verified it.
     command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
-    printed = subprocess.run(command, input=encoded, capture_output=True, check=False).stdout.decode(errors="replace")
     try:
-        found = _health.parse_certificate(printed)
+        printed = subprocess.run(command, input=encoded, capture_output=True, check=False).stdout
+        found = _health.parse_certificate(printed.decode(errors="replace"))
+    except OSError as error:
+        return None, [_health.Check(f"certificate.{host}", "degraded", f"not read: {error}", "install openssl")]
     except ValueError as error:
         return None, [_health.Check(f"certificate.{host}", "fail", str(error), "see 'docker logs traefik'")]
     check = _health.certificate_check(host, found, time.time(), "")
@@ -266,7 +289,8 @@ def record_converge(params: dict[str, Any], verdict: str) -> None:
     converged = {key: run.get(key) or "" for key in ("commit", "customer")}
     converged |= {"inputs": run.get("inputs") or {}, "result": result, "time": int(time.time())}
     _manifest.save_converged(params["state_dir"], converged)
-    if result != "waiting":
+    # A machine that is still the golden image's was converged from afar; its own next run gives it an identity.
+    if result != "waiting" and not {"machine-id", "ssh-host-keys"} & set(_identity.look()):
         _files.remove_if_there(os.path.join(params["state_dir"], _reconcile.NEVER_BOOTED))
 
 

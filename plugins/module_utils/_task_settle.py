@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -72,7 +73,7 @@ def restored(module: AnsibleModule) -> dict[str, Any]:
     _generations.commit(state_dir, list(others))
     for stack in lost:
         _generations.reject(state_dir, stack)
-    states = _report(others, "kept") | _report(back, "back") | _nowhere(lost, back)
+    states = _report(others, "kept") | _report(_touched(back, pending), "back") | _nowhere(lost, back)
     for stack, why in still_lost.items():
         states[stack] |= {"state": "lost", "why": why}
     return {"changed": True, "restore": [], "lost": lost, "stacks": states}
@@ -81,21 +82,24 @@ def restored(module: AnsibleModule) -> dict[str, Any]:
 def final(module: AnsibleModule) -> dict[str, Any]:
     """Everything went back."""
     state_dir, lost = module.params["state_dir"], module.params["lost"]
-    back = _good(state_dir, lost)
+    back, pending = _good(state_dir, lost), _pending(module)
     lost |= _on_the_way_back(module)
-    still_lost = _settle.wait(back, _well_before(_pending(module)))
+    still_lost = _settle.wait(back, _well_before(pending))
     for stack in lost:
         _generations.reject(state_dir, stack)
-    states = _report(back, "back") | _nowhere(lost, back)
+    states = _report(_touched(back, pending), "back") | _nowhere(lost, back)
     for stack, why in still_lost.items():
         states[stack] |= {"state": "lost", "why": why}
     return {"changed": True, "restore": [], "lost": lost, "stacks": states}
 
 
 def rollback(module: AnsibleModule) -> dict[str, Any]:
-    """Make the previous generation the one to apply. All stacks that have one, where none is named."""
+    """Make the previous generation the one to apply. All stacks that have one, where none is named.
+
+    A stack that was removed on request has one too, but comes back only by its name.
+    """
     state_dir = module.params["state_dir"]
-    wanted = module.params["stacks"] or _generations.names(state_dir)
+    wanted = module.params["stacks"] or list(_good(state_dir, _generations.names(state_dir)))
     found = {stack: _generations.load(state_dir, stack, _generations.PREVIOUS) for stack in wanted}
     missing = sorted(stack for stack in module.params["stacks"] if found[stack] is None)
     if missing:
@@ -104,9 +108,10 @@ def rollback(module: AnsibleModule) -> dict[str, Any]:
         )
     previous = {stack: generation for stack, generation in found.items() if generation is not None}
     if not module.check_mode:
-        held = _lock.take(_holder(module))
+        void = module.params["lock"]["void"]
+        held = _lock.take(_holder(module), void and _lock.Holder(**void))
         if held is not None:
-            module.fail_json(msg=f"another run is at work on this guest: {held.name}; nothing was changed")
+            return {"changed": False, "held_by": held._asdict()}
     engine = _engine.observe()
     for stack, generation in previous.items():
         for service in generation["record"]["services"].values():
@@ -210,6 +215,14 @@ def _report(generations: dict[str, dict[str, Any]], state: str) -> dict[str, dic
     return report
 
 
+def _touched(back: dict[str, dict[str, Any]], pending: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Good generations with the containers that were there when this run began, not those when they were applied."""
+    return {
+        stack: good | {"ids_before": pending[stack]["ids_before"]} if stack in pending else good
+        for stack, good in back.items()
+    }
+
+
 def _nowhere(lost: Any, back: Any) -> dict[str, dict[str, Any]]:
     return {
         stack: {"state": "no earlier generation", "recreated": [], "containers": {}}
@@ -224,21 +237,35 @@ def _last_words(generation: dict[str, Any], stack: str) -> str:
     reasons = _drift.engine_reasons(stack, generation["record"], engine)
     wrong = {reason.subject for reason in reasons} | set(_settle.starting_services(stack, generation["record"], engine))
     words = ""
+    secrets = _secrets(generation)
     for container in engine.containers:
         if container.project == stack and container.service in wrong:
             try:
                 lines = _engine.log_lines(container.id, _LOG_LINES)
             except _engine.EngineError:
                 continue
-            shown = [_without_secrets(line, generation)[:_LOG_WIDTH] for line in lines]
+            shown = [_without(secrets, line)[:_LOG_WIDTH] for line in lines]
             words += f"; last lines of {container.name}: {' | '.join(shown)}" if shown else ""
     return words
 
 
-def _without_secrets(line: str, generation: dict[str, Any]) -> str:
-    """A program may print what it could not read."""
+def _secrets(generation: dict[str, Any]) -> list[str]:
+    """The lines of all secret files, those that are made once and kept too: their content stands inside of others."""
+    secrets = set()
     for path in generation["secret_files"]:
-        for secret in generation["contents"].get(path, "").splitlines():
-            if len(secret.strip()) >= 8:
-                line = line.replace(secret.strip(), "(secret)")
+        text = generation["contents"].get(path)
+        if text is None:
+            try:
+                with open(os.path.join(generation["record"]["project_dir"], path), errors="replace") as stream:
+                    text = stream.read()
+            except OSError:
+                continue
+        secrets |= {line.strip() for line in text.splitlines() if len(line.strip()) >= 8}
+    return sorted(secrets, key=len, reverse=True)
+
+
+def _without(secrets: list[str], line: str) -> str:
+    """A program may print what it could not read."""
+    for secret in secrets:
+        line = line.replace(secret, "(secret)")
     return line

@@ -38,11 +38,11 @@ def run(module: AnsibleModule) -> None:
     states = {"present": present, "absent": absent, "rendered": rendered}
     try:
         module.exit_json(**states[module.params["state"]](module))
-    except (Refused, _engine.EngineError) as error:
+    except (Refused, _engine.EngineError, _stack.EmptySecret) as error:
         module.fail_json(msg=f"stack {module.params['name']}: {error}")
     except OSError as error:
         where = error.filename or module.params["project_dir"]
-        module.fail_json(msg=f"stack {module.params['name']}: {where}: {error.strerror}; nothing was changed")
+        module.fail_json(msg=f"stack {module.params['name']}: {where}: {error.strerror}; the next run sees it through")
 
 
 def present(module: AnsibleModule) -> dict[str, Any]:
@@ -60,7 +60,10 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         + _drift.engine_reasons(stack.name, stack.record, engine)
     )
     before = recorded.get(stack.name, {})
-    if not reasons and _generations.substance(before) != _generations.substance(stack.record):
+    if not reasons and _generations.load(params["state_dir"], stack.name, _generations.NEXT) is not None:
+        # The gate sees it too, and would ask for a converge for ever.
+        reasons.append(_drift.Reason("unsettled", "generation", "a run that applied it did not end", "record"))
+    elif not reasons and _generations.substance(before) != _generations.substance(stack.record):
         text = unreadable or "the stack is right but not recorded in the manifest"
         reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
     recreate = _stack.services_to_recreate(params, reasons, _misled(stack, params["files"], before, reasons, engine))
@@ -68,7 +71,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
         "drift": _stack.drift(stack, reasons),
-        "diff": _stack.diff(stack, reasons) if module._diff else [],
+        "diff": _stack.diff(stack, reasons, before.get("files", {})) if module._diff else [],
         "compose": {
             "needed": bool(recreate) or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons),
             "recreate": recreate,
@@ -93,7 +96,10 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     generation = _stack.generation(stack, params, _settle.well_services(recorded, engine), ids)
     _generations.save(params["state_dir"], stack.name, _generations.NEXT, generation)
     _steps.reached(f"{stack.name}: journal written")
-    _write(stack, reasons)
+    try:
+        _write(stack, reasons)
+    except _files.NotStaged as error:
+        raise Refused(f"{error}; nothing was changed") from error
     _steps.reached(f"{stack.name}: files written")
     if any(reason.remedy == "displace" for reason in reasons):
         result |= _displace.aside(module, generation)
@@ -140,7 +146,7 @@ def rendered(module: AnsibleModule) -> dict[str, Any]:
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
         "drift": _stack.drift(stack, reasons),
-        "diff": _stack.diff(stack, reasons) if module._diff else [],
+        "diff": _stack.diff(stack, reasons, {}) if module._diff else [],
         "compose": {"needed": False, "recreate": []},
     }
 

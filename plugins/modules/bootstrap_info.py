@@ -89,7 +89,8 @@ state:
 config:
   description:
     - C(customer_id), C(domain), C(email), C(cf_tunnel_token), C(cf_api_token), C(storage_paths) (each C(path), C(name),
-      C(read_only), C(options)), C(protected) and C(stacks_dir). Every key is there; what is not known is empty.
+      C(read_only), C(options)), C(protected) and C(stacks_dir). Every key is there, and what is not known is empty;
+      all is empty where the lock was not to be had.
   type: dict
   returned: always
 sources:

@@ -27,7 +27,9 @@ attributes:
     description: The generations hold secrets.
 options:
   stacks:
-    description: The stacks to return. All that have a previous generation, when empty.
+    description:
+      - The stacks to return. All that run and have a previous generation, when empty. One that was removed comes back
+        by its name only.
     type: list
     elements: str
     default: []
@@ -35,6 +37,10 @@ options:
     description: Where manifest and generations lie on the guest.
     type: path
     default: /var/lib/felhom-base-infra
+  lock_timeout:
+    description: Seconds to wait for another run that is at work on the guest.
+    type: int
+    default: 600
 """
 
 EXAMPLES = r"""

@@ -186,8 +186,8 @@ options:
   settle:
     description:
       - Bring the stack up here, wait for it, and go back to its last good generation when it does not become well.
-      - With V(false) only the files are written here. M(felhom.base_infra.compose_settle) has to follow, which brings
-        all stacks of a run up together, waits once for all and decides for all together.
+      - With V(false) it is brought up and not waited for. M(felhom.base_infra.compose_settle) has to follow, which
+        waits once for all stacks of a run and decides for all together.
     type: bool
     default: true
   observed:
@@ -274,7 +274,7 @@ drifted:
   type: bool
 containers:
   description: The stack's containers by service, after the run.
-  returned: when the guest was asked, not in check mode when something differs
+  returned: with O(state=present), when the guest was asked and nothing differed or O(settle=true) saw it through
   type: dict
   sample:
     traefik:
@@ -299,5 +299,5 @@ timings:
   description: Seconds that each part took.
   returned: success
   type: dict
-  sample: {render: 0.11, compare: 0.42, compose: 3.8, settle: 0.4}
+  sample: {render: 0.11, compare: 0.42, start: 3.8, settle: 0.4}
 """

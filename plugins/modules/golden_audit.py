@@ -146,11 +146,12 @@ def look(params: dict[str, Any], known: list[_scan.Fingerprint], tally: _audit.T
     yield from _state(_MUST_BE_ABSENT, "left by a customer")
     if params["sealed"]:
         yield from _state(_SEALED_AWAY, "not sealed")
-        with open("/etc/machine-id", encoding="utf-8") as stream:
-            if stream.read().strip() not in ("", "uninitialized"):
-                yield _audit.Finding("/etc/machine-id", "not sealed", 0)
+        if _audit.first_line("/etc/machine-id") not in ("", "uninitialized"):
+            yield _audit.Finding("/etc/machine-id", "not sealed", 0)
     yield from _engine_state()
     yield from _audit.files("/", known, tally)
+    # What could not be looked at is not clean.
+    yield from (_audit.Finding(path, "can't be read", -1) for path in tally.unreadable)
     if os.path.isdir(params["mirror"]):
         yield from _audit.history(params["mirror"], known)
 

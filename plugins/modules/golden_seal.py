@@ -163,6 +163,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         }.items()
         if read(path) != text
     }
+    before = {path: read(path) or "" for path in written}
     if not module.check_mode:
         # First: the identity it records is gone afterwards.
         for path, text in written.items():
@@ -176,7 +177,6 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             else:
                 os.unlink(path)
         empty_logs(module)
-    before = {path: read(path) or "" for path in written} if module.check_mode else {}
     return {
         "changed": bool(removed or written),
         "removed": removed,

@@ -77,6 +77,7 @@ library:
 """
 
 import compileall
+import contextlib
 import os
 import shutil
 import tarfile
@@ -175,14 +176,29 @@ def install_library(mirror: _repository.Repository, commit: str, library: str) -
     os.unlink(f"{folder}.tar")
     # The gate runs every five minutes; compiling it each time would cost more than running it.
     compileall.compile_dir(f"{folder}.new", ddir=folder, quiet=1)
+    sync(f"{folder}.new")
     os.rename(f"{folder}.new", folder)
     current = os.path.join(library, "current")
     before = os.readlink(current) if os.path.islink(current) else ""
+    # Left by a run that was cut off.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{current}.new")
     os.symlink(commit, f"{current}.new")
     os.rename(f"{current}.new", current)
     for name in os.listdir(library):
         if name not in ("current", commit, before):
             shutil.rmtree(os.path.join(library, name), ignore_errors=True)
+
+
+def sync(folder: str) -> None:
+    """Have a folder and all in it on the disk: after a power cut its files would be there, and empty."""
+    for path, _folders, names in os.walk(folder):
+        for name in [".", *names]:
+            descriptor = os.open(os.path.join(path, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -264,7 +264,9 @@ def main() -> None:
     )
     given = module.params
     try:
-        wanted = _pve_plan.parse_wanted(given["hostnames"] or {given["vmid"]: given["hostname"]})
+        wanted = _pve_plan.parse_wanted(
+            {given["vmid"]: given["hostname"]} if given["hostnames"] is None else given["hostnames"]
+        )
         window = _pve_plan.parse_window(given["restart_window"]) if given["restart_window"] else None
         client = connect(module)
         guests = client.guests()

@@ -89,7 +89,8 @@ class ComposeActionBase(ActionBase):
             if done.get("failed"):
                 return done
             lost = done["lost"]
-            if not lost or (phase != "wait" and not done["restore"]):
+            # With nothing to start again the next phase has still to say where all are.
+            if not lost or done["stacks"]:
                 break
             started = {
                 entry["name"]: self.start(Project(entry["name"], entry["project_dir"], [], True), task_vars)

@@ -119,7 +119,7 @@ def explain(
     config_layers = next(iter(roles.values()))[1]
     rows = [
         Row(key, shown(value, f"guest_config_{key}" in secrets), config_source(key, found, config_layers))
-        for key, value in found["config"].items()
+        for key, value in found.get("config", {}).items()
     ]
     for options, layers in roles.values():
         for name in options:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import time
+from collections.abc import Callable
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -18,8 +20,39 @@ from ansible_collections.felhom.base_infra.plugins.plugin_utils._role_variables 
 def this_run() -> _lock.Holder:
     """Who holds a guest's lock for this run: the process that started the worker in which an action runs."""
     process = os.getppid()
-    user = pwd.getpwuid(os.getuid()).pw_name
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an execution environment runs under whatever user it is given
+        user = str(os.getuid())
     return _lock.myself(f"{user}@{socket.gethostname()}, process {process}", process)
+
+
+_POLL = 3.0  # seconds; each question is a module execution
+
+
+def ask_until_free(ask: Callable[[dict[str, Any]], dict[str, Any]], timeout: float) -> dict[str, Any]:
+    """Ask for something that takes the guest's lock, until no other run holds it or patience is over.
+
+    ask gets the lock's options, and returns held_by where another run has it. So does this, with a refusal to show.
+    """
+    end = time.monotonic() + timeout
+    asked = this_run()._asdict()
+    while True:
+        result = ask(asked)
+        if "held_by" not in result:
+            return result
+        holder = _lock.Holder(**result["held_by"])
+        if _lock.is_gone(holder):
+            # A run of this machine that was killed: the guest can't see that, we can.
+            asked = asked | {"void": holder._asdict()}
+        elif time.monotonic() > end:
+            refusal = (
+                f"another run is at work on this guest: {holder.name}; waited {timeout:.0f} s. If it is dead, "
+                "run 'felhom-base-infra unlock' on the guest"
+            )
+            return result | {"refusal": refusal}
+        else:
+            time.sleep(_POLL)
 
 
 class GuestTask(ActionBase):

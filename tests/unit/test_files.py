@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils import _files
@@ -34,9 +35,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 
 def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
-    (tmp_path / f".token{_files.TEMPORARY}").write_bytes(b"half")
+    pathlib.Path(_files.temporary_of(str(tmp_path / "token"))).write_bytes(b"half")
     write(tmp_path / "token")
     assert os.listdir(tmp_path) == ["token"]
+
+
+def test_a_temporary_file_is_left_over_when_its_process_is_gone():
+    ours = os.path.basename(_files.temporary_of("/var/lib/status.json"))
+    assert not _files.is_left_over(ours)
+    assert _files.is_left_over(ours.replace(str(os.getpid()), "999999999"))
+    assert _files.is_left_over(f".status.json{_files.TEMPORARY}")
+    assert not _files.is_left_over("status.json")
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path):
@@ -50,7 +59,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
 
 def test_a_planted_temporary_link_is_not_followed(tmp_path):
     (tmp_path / "elsewhere").write_bytes(b"somebody's")
-    (tmp_path / f".token{_files.TEMPORARY}").symlink_to("elsewhere")
+    pathlib.Path(_files.temporary_of(str(tmp_path / "token"))).symlink_to("elsewhere")
     write(tmp_path / "token")
     assert (tmp_path / "elsewhere").read_bytes() == b"somebody's"
 

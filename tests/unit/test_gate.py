@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils import _gate, _reconcile
+from ansible_collections.felhom.base_infra.plugins.module_utils import _gate, _reconcile, _task_configuration
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,3 +151,21 @@ def test_settings_that_are_none(tmp_path, content):
     (tmp_path / "settings.json").write_text(content)
     with pytest.raises(_reconcile.SettingsError, match="settings.json: "):
         _reconcile.settings(str(tmp_path / "settings.json"))
+
+
+def test_inputs_are_digested_as_a_converge_does_it(tmp_path):
+    """Byte order mark and all, and through a link; nothing where there is no file."""
+    (tmp_path / "real.json").write_bytes(b"\xef\xbb\xbf{}")
+    (tmp_path / "bootstrap.json").symlink_to("real.json")
+    (tmp_path / "folder").mkdir()
+    paths = [str(tmp_path / name) for name in ("bootstrap.json", "folder", "none")]
+    params = {
+        "bootstrap_file": paths[0],
+        "controller_file": paths[2],
+        "filebrowser_compose_file": paths[2],
+        "overrides": {},
+        "state_dir": str(tmp_path),
+    }
+    _guest, read = _task_configuration.read_guest(params)
+    assert _reconcile.input_digests(paths) == read
+    assert list(read) == paths[:1]

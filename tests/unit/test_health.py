@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils import _health, _health_guest, _metrics
+from ansible_collections.felhom.base_infra.plugins.module_utils import _health, _health_guest, _metrics, _task_health
 from sample import engine_for
 
 
@@ -252,3 +252,11 @@ def test_metrics_for_node_exporter():
     assert {line.split()[2] for line in lines if line.startswith("# TYPE ")} == names
     bare = _metrics.text(report | {"facts": {"certificate": {}, "converged": {}}}, 1795000000)
     assert "certificate" not in bare and "converged" not in bare
+
+
+def test_a_report_that_can_not_be_written_is_a_check(tmp_path):
+    (tmp_path / "file").touch()
+    params = {"run": {}, "state_dir": str(tmp_path), "status_file": str(tmp_path / "file/status.json")}
+    (check,) = _task_health.record(params, [], {})
+    assert (check.id, check.verdict) == ("report", "fail")
+    assert check.reason == f"{tmp_path}/file: File exists"

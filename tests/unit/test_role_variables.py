@@ -51,3 +51,9 @@ def test_a_token_passes_or_is_refused_unseen():
         with pytest.raises(AnsibleFilterError) as refused:
             filters[name]("not a token")
         assert "not a token" not in str(refused.value)
+
+
+def test_somebody_else_s_role_has_names_of_its_own(tmp_path):
+    role = tmp_path / "roles/myapp"
+    role.mkdir(parents=True)
+    _role_variables.refuse_unknown({"role_path": str(role), "myapp_anything": 1}, None)

@@ -61,7 +61,7 @@ def test_owner_and_mode(host, path, mode, owner):
 def test_nothing_lies_about(host):
     assert (
         host.check_output(
-            "find / -xdev -name '*.felhom-base-infra.tmp' -o -xdev -name 'felhom-base-infra-*' -path '/tmp/*'"
+            "find / /tmp -xdev -name '*.felhom-base-infra.tmp' -o -xdev -name 'felhom-base-infra-*' -path '/tmp/*'"
         )
         == ""
     )

@@ -314,6 +314,24 @@ def test_one_truth(guest, heal, play):
     heal.by_itself()
 
 
+def test_what_a_guest_is_told_of_itself(guest, play):
+    """An operator whose inventory does not have it brings the commit and leaves it, but on request."""
+    settings = "/etc/felhom-base-infra/settings.json"
+    library = "/usr/local/lib/felhom-base-infra/current"
+    before = guest.run(f"cat {settings} {INVENTORY}")
+    guest.run(f'sed -i -E \'s|("(reconcile_)?url": )""|\\1"file:///root/upstream"|\' {settings} {INVENTORY}')
+    told = guest.run(f"cat {settings} {INVENTORY}")
+    commit = guest.run(f"readlink {library}; rm {library}")
+    run = play("site.yml")
+    assert run.status == 0, run.output
+    assert guest.run(f"readlink {library}") == commit
+    assert guest.run(f"cat {settings} {INVENTORY}") == told != before
+
+    run = play("site.yml", "--extra-vars", "base_infra_reconfigure=true")
+    assert run.status == 0, run.output
+    assert guest.run(f"cat {settings} {INVENTORY}") == before
+
+
 def test_new_commits(guest, heal):
     """Fetched, taken over by ansible-pull, and no way back to older ones."""
     upstream = "/root/upstream"
