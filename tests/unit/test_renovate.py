@@ -11,7 +11,9 @@ from ansible_collections.felhom.base_infra.plugins.module_utils import _image
 
 ROOT = Path(__file__).resolve().parents[2]
 (MANAGER,) = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
-DEFAULTS = sorted(ROOT.glob("roles/*/defaults/main.yml"))
+PLACES = ("roles/*/defaults/main.yml", "roles/*/meta/argument_specs.yml", "docs/roles/*.md")
+FILES = [str(path.relative_to(ROOT)) for place in PLACES for path in sorted(ROOT.glob(place))]
+PIN = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def python(pattern: str) -> str:
@@ -20,18 +22,22 @@ def python(pattern: str) -> str:
 
 
 def test_there_are_pins():
-    assert sum(path.read_text().count("@sha256:") for path in DEFAULTS) >= 4
+    assert sum(len(PIN.findall((ROOT / name).read_text())) for name in FILES) >= 3 * 4
 
 
-@pytest.mark.parametrize("path", DEFAULTS, ids=lambda path: path.parent.parent.name)
-def test_every_pin_is_found(path):
-    (pattern,) = MANAGER["managerFilePatterns"]
-    assert re.search(pattern.strip("/"), str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("name", FILES)
+def test_every_pin_is_found(name):
+    assert any(re.search(pattern.strip("/"), name) for pattern in MANAGER["managerFilePatterns"])
     (match,) = MANAGER["matchStrings"]
-    text = path.read_text()
+    text = (ROOT / name).read_text()
     found = list(re.finditer(python(match), text))
-    # An image that is empty is one that nobody but the user can name.
-    named = re.findall(r'^\w+_image: (?!""$)', text, re.MULTILINE)
-    assert len(found) == text.count("@sha256:") == len(named)
+    assert len(found) == len(PIN.findall(text))
     for pin in found:
         assert _image.is_pin("{depName}:{currentValue}@{currentDigest}".format(**pin.groupdict()))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith("defaults/main.yml")])
+def test_every_image_is_pinned(name):
+    # An image that is empty is one that nobody but the user can name.
+    for image in re.findall(r'^\w+_image: (?!""$)(.*)$', (ROOT / name).read_text(), re.MULTILINE):
+        assert _image.is_pin(image)

@@ -90,9 +90,16 @@ def test_the_units(guest):
     assert len(units) == 5
     checked = guest.host.run(f"systemd-analyze verify {' '.join(units)}")
     assert (checked.rc, checked.stdout + checked.stderr) == (0, "")
-    timers = guest.run("systemctl list-timers --all --no-pager --plain")
-    assert "felhom-base-infra.timer" in timers and "felhom-base-infra-fetch.timer" in timers
     assert guest.run("systemctl is-system-running") == "running"
+
+
+def test_the_timers_tick_again(guest):
+    """Five minutes after a run that the gate held back, and an hour after the start."""
+    guest.run("systemctl start felhom-base-infra.service")
+    now = int(guest.run("date +%s"))
+    timers = {timer["unit"]: timer for timer in json.loads(guest.run("systemctl list-timers --all --output json"))}
+    assert 240 < timers["felhom-base-infra.timer"]["next"] / 1e6 - now <= 370
+    assert 0 < timers["felhom-base-infra-fetch.timer"]["next"] / 1e6 - now <= 2 * 3600
 
 
 @pytest.mark.parametrize("fault", FAULTS)
