@@ -257,6 +257,17 @@ def test_two_at_once(guest, heal, play):
     assert [entry["result"] for entry in entries].count("changed") == 1
 
 
+def test_two_by_hand(guest, heal):
+    """They would check out into the same folder."""
+    lines = len(guest.ledger())
+    guest.run(
+        "felhom-base-infra converge > /run/one 2>&1 & felhom-base-infra converge > /run/two 2>&1 && wait $!",
+    )
+    assert guest.run("cat /run/one /run/two").count("another converge is at work on this guest") == 1
+    assert [entry["result"] for entry in guest.ledger()[lines:]] == ["unchanged", "unchanged"]
+    heal.by_itself()
+
+
 def test_a_lock_of_somebody_who_is_gone(guest, heal, play):
     """A run of this machine that was killed: the guest can't know, the next run of this machine does."""
     with subprocess.Popen(["true"]) as process:
