@@ -161,8 +161,6 @@ def _unpack(container: str, folder: str, target: str) -> None:
             errors="replace",
             env=os.environ | {"LC_ALL": "C"},
         )
-        # Otherwise an export that still writes would wait for a reader for ever.
-        export.stdout.close()
     # An export that failed looks to tar like a container without that folder.
     absent = "Not found in archive" in done.stderr and export.returncode == 0
     if (done.returncode or export.returncode) and not absent:

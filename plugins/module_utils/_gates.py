@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-_VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
+from ansible_collections.felhom.base_infra.plugins.module_utils import _image
 
 
 def version(image: str) -> tuple[int, ...] | None:
     """The version that an image's tag begins with, None for a tag such as latest."""
     name = image.partition("@")[0]
     tag = name.rpartition(":")[2] if ":" in name.rpartition("/")[2] else ""
-    found = _VERSION.match(tag)
-    return tuple(int(part) for part in found[1].split(".")) if found else None
+    return _image.numbers(tag) or None
 
 
 def refusal(gates: list[dict[str, Any]], accepted: list[str], current: dict[str, str], new: dict[str, str]) -> str:

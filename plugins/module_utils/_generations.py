@@ -50,7 +50,7 @@ def save(state_dir: str, stack: str, name: str, generation: dict) -> None:
 
 def commit(state_dir: str, stacks: list[str]) -> None:
     """What was being applied is well: it becomes the good generation, and the good one the previous."""
-    recorded = _recorded(state_dir)
+    recorded = _manifest.known(state_dir)["stacks"]
     for stack in stacks:
         after, before = load(state_dir, stack, NEXT), load(state_dir, stack, GOOD)
         if after is None:
@@ -82,7 +82,8 @@ def forget(state_dir: str, stack: str) -> None:
     if good is not None:
         os.rename(_path(state_dir, stack, GOOD), _path(state_dir, stack, PREVIOUS))
     _files.remove_if_there(_path(state_dir, stack, DISPLACED))
-    _manifest.save(state_dir, {name: record for name, record in _recorded(state_dir).items() if name != stack})
+    recorded = _manifest.known(state_dir)["stacks"]
+    _manifest.save(state_dir, {name: record for name, record in recorded.items() if name != stack})
 
 
 def names(state_dir: str) -> list[str]:
@@ -106,13 +107,6 @@ def write_files(generation: dict, instead_of: dict | None) -> None:
     for path, was in (instead_of["record"]["files"] if instead_of else {}).items():
         if path not in record["files"] and not was["create_only"]:
             _files.remove_if_there(os.path.join(root, path))
-
-
-def _recorded(state_dir: str) -> dict:
-    try:
-        return _manifest.load(state_dir)
-    except _manifest.ManifestError:
-        return {}  # made anew from what is known now; it is only a record
 
 
 def _path(state_dir: str, stack: str, name: str) -> str:

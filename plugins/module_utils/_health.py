@@ -22,13 +22,13 @@ Check.__doc__ = """One check: id is stable, verdict ok, waiting, degraded or fai
 fix is empty where there is nothing to mend.
 """
 
-_ORDER = ("ok", "waiting", "degraded", "fail")
+VERDICTS = ("ok", "waiting", "degraded", "fail")
 CONVERGE = "run playbooks/site.yml for this guest"
 
 
 def verdict(checks) -> str:
     """The worst of all checks."""
-    return max((check.verdict for check in checks), key=_ORDER.index, default="ok")
+    return max((check.verdict for check in checks), key=VERDICTS.index, default="ok")
 
 
 def container_checks(protected, stacks, engine):
@@ -150,7 +150,7 @@ def probe_check(host, hops):
     stops = [hop for hop, checks in ill.items() if checks]
     if not stops:
         return Check(check_id, "ok", f"{', '.join(hops)}: each hop answers", "")
-    first = max(ill[stops[0]], key=lambda check: _ORDER.index(check.verdict))
+    first = max(ill[stops[0]], key=lambda check: VERDICTS.index(check.verdict))
     beyond = f" (beyond it also: {', '.join(stops[1:])})" if stops[1:] else ""
     reason = f"stops at the {stops[0]}{beyond}: {first.reason}"
     if verdict(check for checks in ill.values() for check in checks) == "fail":

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import namedtuple
 from typing import Any
 
@@ -112,16 +111,10 @@ def engine_api_check(version: dict[str, Any], traefik: str) -> Check:
     """Engine, Compose files and proxy understand each other. version: the engine's answer; traefik: the proxy's pin."""
     newest, oldest = str(version.get("ApiVersion", "")), str(version.get("MinAPIVersion", ""))
     tag = traefik.partition("@")[0].rpartition(":")[2]
-    if _numbers(tag) and _numbers(tag) < _TRAEFIK_NEGOTIATES and _numbers(oldest) > _TRAEFIK_SPOKE:
+    if _image.numbers(tag) and _image.numbers(tag) < _TRAEFIK_NEGOTIATES and _image.numbers(oldest) > _TRAEFIK_SPOKE:
         reason = f"Traefik {tag} speaks API 1.24 only, this engine none below {oldest}: the proxy finds no container"
         return Check("engine.api", "fail", reason, "move the pin of Traefik to 3.6.1 or newer")
-    if _numbers(newest) < _NEEDED:
+    if _image.numbers(newest) < _NEEDED:
         reason = f"the engine's API is {newest or 'unknown'}, older than 1.44: health checks are slow after a start"
         return Check("engine.api", "degraded", reason, "upgrade the Docker engine to 25 or newer")
     return Check("engine.api", "ok", f"{oldest} to {newest}", "")
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version such as v3.7.14 or 1.44; none where it does not begin with one."""
-    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
-    return tuple(int(part) for part in found[1].split(".")) if found else ()

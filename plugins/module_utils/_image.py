@@ -40,3 +40,9 @@ def _short(name: str) -> str:
     for prefix in ("docker.io/", "index.docker.io/"):
         name = name.removeprefix(prefix)
     return name.removeprefix("library/")
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """The numbers that a version such as v3.7.14 or 1.44 begins with; none where it begins with something else."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()

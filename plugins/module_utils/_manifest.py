@@ -80,19 +80,20 @@ def _is_table(entries: object, keys: set) -> bool:
 
 def save(state_dir: str, stacks: dict) -> None:
     """Write the stacks; what is said of the last converge stays."""
-    _write(state_dir, stacks, _known(state_dir)["converged"])
+    _write(state_dir, stacks, known(state_dir)["converged"])
 
 
 def save_converged(state_dir: str, converged: dict) -> None:
     """Write what a converge that ended well was made of; the stacks stay."""
-    _write(state_dir, _known(state_dir)["stacks"], converged)
+    _write(state_dir, known(state_dir)["stacks"], converged)
 
 
-def _known(state_dir: str) -> dict:
+def known(state_dir: str) -> dict:
+    """The whole manifest, empty where it can't be used: it is only a record, and made anew."""
     try:
         return read(state_dir)
     except ManifestError:
-        return {"stacks": {}, "converged": {}}  # made anew; it is only a record
+        return {"stacks": {}, "converged": {}}
 
 
 def _write(state_dir: str, stacks: dict, converged: dict) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import VERDICTS
+
 NAME = "felhom_base_infra.prom"
-VERDICTS = ("ok", "waiting", "degraded", "fail")
 
 
 def text(report: dict[str, Any], now: int) -> str:

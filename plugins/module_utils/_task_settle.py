@@ -60,7 +60,7 @@ def restored(module: AnsibleModule) -> dict[str, Any]:
     still_lost = _settle.wait(back, well_before)
     others = {stack: generation for stack, generation in pending.items() if stack not in lost}
     now = {stack: generation["record"] for stack, generation in (back | others).items()}
-    recorded = _manifest_or_nothing(state_dir)
+    recorded = _manifest.known(state_dir)["stacks"]
     worse = well_before - set(_settle.well_services(recorded | now, _engine.observe()))
     if worse and others:
         why = f"with them the whole is worse than before: {', '.join(sorted(worse))}"
@@ -120,7 +120,7 @@ def rollback(module: AnsibleModule) -> dict[str, Any]:
                     msg=f"stack {stack}: image {service['image']} is not on the guest; nothing was changed"
                 )
     restore = []
-    well = _settle.well_services(_manifest_or_nothing(state_dir), engine)
+    well = _settle.well_services(_manifest.known(state_dir)["stacks"], engine)
     for stack, generation in previous.items():
         if not module.check_mode:
             ids = {container.service: container.id for container in engine.containers if container.project == stack}
@@ -178,13 +178,6 @@ def _well_before(pending: dict[str, dict[str, Any]]) -> set[str]:
 def _good(state_dir: str, stacks: Any) -> dict[str, dict[str, Any]]:
     found = {stack: _generations.load(state_dir, stack, _generations.GOOD) for stack in stacks}
     return {stack: generation for stack, generation in found.items() if generation is not None}
-
-
-def _manifest_or_nothing(state_dir: str) -> dict[str, Any]:
-    try:
-        return _manifest.load(state_dir)
-    except _manifest.ManifestError:
-        return {}
 
 
 def _go_back(module: AnsibleModule, stacks: Any) -> list[dict[str, str]]:
