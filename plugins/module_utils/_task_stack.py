@@ -146,7 +146,7 @@ def rendered(module: AnsibleModule) -> dict[str, Any]:
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
         "drift": _stack.drift(stack, reasons),
-        "diff": _stack.diff(stack, reasons, {}) if module._diff else [],
+        "diff": _stack.diff(stack, reasons, stack.record["files"]) if module._diff else [],
         "compose": {"needed": False, "recreate": []},
     }
 
