@@ -86,15 +86,6 @@ def files(root: str, known: list[_scan.Fingerprint], tally: Tally) -> Iterator[F
                 tally.unreadable.append(f"{path}: {error.strerror}")
 
 
-def first_line(path: str) -> str:
-    """The first line of a file, "" for one that is not there."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.readline().strip()
-    except FileNotFoundError:
-        return ""
-
-
 def _file(path: str, md5: str | None, known: list[_scan.Fingerprint], tally: Tally) -> Iterator[Finding]:
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode) or not status.st_size:

@@ -89,6 +89,13 @@ def leftover_reasons(stack: str, record: dict, state_dir: str) -> list[Reason]:
     return reasons
 
 
+def unsettled_reasons(stack: str, state_dir: str) -> list[Reason]:
+    """A change that was written and that nobody has found well or taken back."""
+    if _generations.load(state_dir, stack, _generations.NEXT) is None:
+        return []
+    return [Reason("unsettled", "generation", "a run that applied it did not end", "record")]
+
+
 def unit_reasons(record: dict) -> list[Reason]:
     """Units in whose place the stack is and that would start the same once more."""
     return [

@@ -97,7 +97,7 @@ class Staging:
             os.rename(temporary, path)
             _steps.reached(f"{os.path.basename(path)}: renamed")
         for folder in {os.path.dirname(path) for _temporary, path in self._staged}:
-            _sync_directory(folder)
+            sync(folder)
 
 
 def temporary_of(path: str) -> str:
@@ -141,8 +141,9 @@ def remove_if_there(path: str) -> None:
         os.unlink(path)
 
 
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: str) -> None:
+    """Have a file's content, or a folder's names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

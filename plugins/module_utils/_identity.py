@@ -19,18 +19,22 @@ MACHINE_ID = "/etc/machine-id"
 HOST_KEYS = "/etc/ssh/ssh_host_*_key"
 
 
+def machine_id() -> str:
+    """The machine's id, "" for one that it has still to be given."""
+    try:
+        with open(MACHINE_ID, encoding="ascii", errors="replace") as stream:
+            found = stream.read().strip()
+    except OSError:
+        return ""
+    return "" if found == "uninitialized" else found
+
+
 def identity() -> dict[str, Any]:
     """Digest of the machine id, "" for none, and the fingerprints of the SSH host keys as ssh-keygen prints them."""
-    try:
-        with open(MACHINE_ID, encoding="ascii") as stream:
-            machine_id = stream.read().strip()
-    except (OSError, ValueError):
-        machine_id = ""
-    if machine_id == "uninitialized":
-        machine_id = ""
+    own = machine_id()
     fingerprints = [_fingerprint(path) for path in sorted(glob.glob(f"{HOST_KEYS}.pub"))]
     return {
-        "machine_id_sha256": digest(machine_id.encode()) if machine_id else "",
+        "machine_id_sha256": digest(own.encode()) if own else "",
         "ssh_host_keys": [found for found in fingerprints if found],
     }
 

@@ -9,7 +9,7 @@ The gate takes it every five minutes.
 
 from __future__ import annotations
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _drift, _engine, _generations, _manifest
+from ansible_collections.felhom.base_infra.plugins.module_utils import _drift, _engine, _manifest
 
 
 def look(state_dir: str) -> dict:
@@ -41,5 +41,4 @@ def reasons(state_dir: str, stack: str, record: dict, engine: _engine.Engine) ->
         )
     except OSError as error:
         return [f"{error.filename}: {error.strerror}"]
-    unsettled = _generations.load(state_dir, stack, _generations.NEXT) is not None
-    return [reason.text for reason in found] + (["a run that applied it did not end"] if unsettled else [])
+    return [reason.text for reason in found + _drift.unsettled_reasons(stack, state_dir)]

@@ -60,10 +60,9 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         + _drift.engine_reasons(stack.name, stack.record, engine)
     )
     before = recorded.get(stack.name, {})
-    if not reasons and _generations.load(params["state_dir"], stack.name, _generations.NEXT) is not None:
-        # The gate sees it too, and would ask for a converge for ever.
-        reasons.append(_drift.Reason("unsettled", "generation", "a run that applied it did not end", "record"))
-    elif not reasons and _generations.substance(before) != _generations.substance(stack.record):
+    # The gate sees it too, and would ask for a converge for ever.
+    reasons = reasons or _drift.unsettled_reasons(stack.name, params["state_dir"])
+    if not reasons and _generations.substance(before) != _generations.substance(stack.record):
         text = unreadable or "the stack is right but not recorded in the manifest"
         reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
     recreate = _stack.services_to_recreate(params, reasons, _misled(stack, params["files"], before, reasons, engine))

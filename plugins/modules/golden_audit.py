@@ -92,7 +92,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _audit, _engine, _reconcile, _scan
+from ansible_collections.felhom.base_infra.plugins.module_utils import _audit, _engine, _identity, _reconcile, _scan
 
 _OURS_BY_ENGINE = {"bridge", "host", "none"}
 # What a customer leaves, and a run that converged something for one.
@@ -146,8 +146,8 @@ def look(params: dict[str, Any], known: list[_scan.Fingerprint], tally: _audit.T
     yield from _state(_MUST_BE_ABSENT, "left by a customer")
     if params["sealed"]:
         yield from _state(_SEALED_AWAY, "not sealed")
-        if _audit.first_line("/etc/machine-id") not in ("", "uninitialized"):
-            yield _audit.Finding("/etc/machine-id", "not sealed", 0)
+        if _identity.machine_id():
+            yield _audit.Finding(_identity.MACHINE_ID, "not sealed", 0)
     yield from _engine_state()
     yield from _audit.files("/", known, tally)
     # What could not be looked at is not clean.

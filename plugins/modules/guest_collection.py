@@ -77,14 +77,13 @@ library:
 """
 
 import compileall
-import contextlib
 import os
 import shutil
 import tarfile
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _repository
+from ansible_collections.felhom.base_infra.plugins.module_utils import _files, _repository
 
 _PREFIX = "ansible_collections/felhom/base_infra/"
 _INSTALLED = ["plugins/module_utils"]
@@ -181,8 +180,7 @@ def install_library(mirror: _repository.Repository, commit: str, library: str) -
     current = os.path.join(library, "current")
     before = os.readlink(current) if os.path.islink(current) else ""
     # Left by a run that was cut off.
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{current}.new")
+    _files.remove_if_there(f"{current}.new")
     os.symlink(commit, f"{current}.new")
     os.rename(f"{current}.new", current)
     for name in os.listdir(library):
@@ -194,11 +192,7 @@ def sync(folder: str) -> None:
     """Have a folder and all in it on the disk: after a power cut its files would be there, and empty."""
     for path, _folders, names in os.walk(folder):
         for name in [".", *names]:
-            descriptor = os.open(os.path.join(path, name), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _files.sync(os.path.join(path, name))
 
 
 if __name__ == "__main__":
