@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Without it molecule warns that scenarios belong into extensions/, which this layout does not use.
 export MOLECULE_GLOB := molecule/*/molecule.yml
-SCENARIOS ?= $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+SCENARIOS ?= molecule
 
 .PHONY: help
 help: ## Show this list
@@ -41,43 +41,36 @@ demo: venv ## The main job for real: a fresh guest comes up, watch it
 demo-clean: ## Remove the demo's guest, bridge, mounts and processes (the cache stays: 'tests/bed/bed down --purge')
 	@tests/bed/bed down
 
+# Which tests there are, and what runs beside what: tests/gate.py.
 .PHONY: test
-test: lint unit molecule published ## Every test
+test: ## Every test
+	@$(PYTHON) tests/gate.py all
+
+.PHONY: quick
+quick: ## What to run before each commit: lint, unit tests, the main job on one guest
+	@$(PYTHON) tests/gate.py quick
 
 .PHONY: lint
-lint: venv ## Check the style of everything
-	@echo "== lint"
-	@ruff check
-	@ruff format --check
-	@yamllint --strict .
-	@mkdir -p build/types/ansible_collections/felhom && ln -sfn "$(CURDIR)" build/types/ansible_collections/felhom/base_infra
-	@mypy -p ansible_collections.felhom.base_infra.plugins
-	@antsibull-changelog lint
-	@ansible-lint --offline
-	@python tests/sanity/check.py
+lint: ## Check the style of everything
+	@$(PYTHON) tests/gate.py lint
 
 .PHONY: unit
-unit: venv ## Run the unit tests
-	@echo "== unit tests"
-	@python -m pytest tests/unit tests/report tests/versions
+unit: ## Run the unit tests
+	@$(PYTHON) tests/gate.py unit
 
 .PHONY: molecule
-molecule: venv ## Run the scenarios on real guests of the test bed
-	@tests/bed/bed up
-	@for scenario in $(SCENARIOS); do \
-	  molecule reset --scenario-name $$scenario >/dev/null 2>&1; \
-	  molecule test --scenario-name $$scenario --destroy=never --no-command-borders || { tests/bed/bed logs; tests/bed/bed down; exit 1; }; \
-	  tests/bed/bed down $$(tests/bed/bed status | cut --delimiter=' ' --fields=1 | sort --reverse); \
-	  tests/bed/bed up; \
-	done
-	@tests/bed/bed down
+molecule: ## Run the scenarios on real guests of the test bed: SCENARIOS="faults golden"
+	@$(PYTHON) tests/gate.py $(SCENARIOS)
 
 .PHONY: published
-published: venv ## Test what is published, on the newest ansible-core
-	@echo "== as it is published"
-	@tests/bed/bed up
-	@tests/published/run || { tests/bed/bed logs; tests/bed/bed down; exit 1; }
-	@tests/bed/bed down
+published: ## Test what is published, on the newest ansible-core
+	@$(PYTHON) tests/gate.py published
+
+# The name that this checkout has as a collection, where mypy looks for it.
+.PHONY: types
+types: venv
+	@mkdir -p build/types/ansible_collections/felhom && ln -sfn "$(CURDIR)" build/types/ansible_collections/felhom/base_infra
+	@mypy -p ansible_collections.felhom.base_infra.plugins
 
 .PHONY: bench
 bench: venv ## What a converge costs, side by side with other ways to do it; build/bench.json

@@ -6,12 +6,10 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
+from healing import GUEST, HEALED, ROOT, Healing
 
-ROOT = Path(__file__).resolve().parent.parent
-GUEST = os.environ.get("MOLECULE_SCENARIO_NAME", "default")
 BED = ROOT / "tests/bed/bed"
 
 
@@ -114,6 +112,30 @@ def browse(address):
         return int(code), location
 
     return ask
+
+
+@pytest.fixture
+def heal(guest, request) -> Healing:
+    """The guest that is to heal itself."""
+    # testinfra makes the host the first parameter of every test.
+    _host, _dash, fault = request.node.callspec.id.partition(f"{GUEST}-")
+    return Healing(guest, fault or request.node.originalname.removeprefix("test_").replace("_", " "))
+
+
+@pytest.fixture
+def heals(play):
+    """Whatever a test did to the guest, one plain converge ends well and leaves nothing to do."""
+    yield
+    run = play("site.yml")
+    assert run.status == 0, run.output
+    assert run.changed == 0 or play("site.yml").changed == 0
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if HEALED:
+        terminalreporter.write_sep("-", "seconds from the tick, or the changed configuration, to health")
+    for name, seconds in HEALED.items():
+        terminalreporter.write_line(f"{seconds:6.1f}  {name}")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -7,6 +7,7 @@ import shlex
 import time
 
 import pytest
+from healing import GUEST
 
 PROTECTED = ["traefik", "cloudflared", "felhom-controller", "filebrowser"]
 CONTROLLER_FILE = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"
@@ -99,10 +100,10 @@ def test_health_says_ok_and_changes_nothing(host, guest, play):
     """Degraded only while the certificate is being issued, which takes a while after the first converge."""
     before = guest.ids(), guest.disk()
     deadline = time.monotonic() + 90
-    while "default: ok" not in (run := play("health.yml")).output and time.monotonic() < deadline:
+    while f"{GUEST}: ok" not in (run := play("health.yml")).output and time.monotonic() < deadline:
         time.sleep(2)
     assert (run.status, run.changed) == (0, 0), run.output
-    assert "default: ok" in run.output, run.output
+    assert f"{GUEST}: ok" in run.output, run.output
     status = json.loads(host.file("/var/lib/felhom-base-infra/status.json").content_string)
     assert status["verdict"] == "ok", status
     assert {f"container.{name}" for name in PROTECTED} <= {check["id"] for check in status["checks"]}

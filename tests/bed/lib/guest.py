@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from . import rootfs
 from .process import run, succeeds
@@ -65,24 +64,39 @@ class Guest:
 
     @property
     def is_running(self) -> bool:
-        return self.exists and "RUNNING" in run("lxc-info", "-P", GUESTS, "-n", self.name, "-s")
+        # It may go while this looks at it.
+        asked = ["lxc-info", "-P", GUESTS, "-n", self.name, "-s"]
+        return self.exists and "RUNNING" in subprocess.run(asked, capture_output=True, text=True).stdout
 
     @property
     def address(self) -> str:
         return (self.folder / "address").read_text()
 
-    def create(self, address: str, docker_from: Path | None = None, lower: str = "", online: bool = True) -> None:
-        """A new guest: an overlay over the root filesystem (or a stopped guest's), and an engine folder of its own."""
+    @property
+    def layers(self) -> int:
+        """How many filesystems it lies over."""
+        lower = self.folder / "lower"
+        return lower.read_text().count(":") + 1 if lower.exists() else 0
+
+    def reserve(self) -> None:
+        """Have a folder, and an address on the bridge that no guest has. Needs the bed's lock."""
+        taken = {path.read_text() for path in GUESTS.glob("*/address")}
         self.folder.mkdir(parents=True)
+        address = next(str(address) for address in list(NETWORK.hosts())[10:] if str(address) not in taken)
+        (self.folder / "address").write_text(address)
+
+    def create(self, source: Guest | None = None, online: bool = True) -> None:
+        """Make a reserved guest: an overlay over the root filesystem, or a stopped guest's, and an engine folder."""
         for name in ("upper", "work", "docker", "rootfs"):
             (self.folder / name).mkdir()
             os.chown(self.folder / name, FIRST_ID, FIRST_ID)
-        (self.folder / "address").write_text(address)
-        (self.folder / "lower").write_text(lower or str(rootfs.path()))
-        if docker_from is not None:
-            run("cp", "-a", f"{docker_from}/.", self.folder / "docker")
+        lower = str(rootfs.path())
+        if source is not None:
+            lower = f"{source.folder}/upper:{(source.folder / 'lower').read_text()}"
+            run("cp", "-a", f"{source.folder}/docker/.", self.folder / "docker")
             # The engine's own name; two guests with one would be taken for each other.
             (self.folder / "docker/engine-id").unlink(missing_ok=True)
+        (self.folder / "lower").write_text(lower)
         self._mount()
         self._identify()
         self.set_online(online)
@@ -93,7 +107,7 @@ class Guest:
                 root=self.root,
                 name=self.name,
                 bridge=BRIDGE,
-                address=address,
+                address=self.address,
                 prefix=NETWORK.prefixlen,
                 gateway=GATEWAY,
                 docker=self.folder / "docker",
@@ -203,9 +217,3 @@ class Guest:
 def all_guests() -> list[Guest]:
     """Every guest, also half-made ones."""
     return [Guest(path.name) for path in sorted(GUESTS.glob("*")) if path.is_dir()]
-
-
-def free_address() -> str:
-    """An address on the bridge that no guest has."""
-    taken = {path.read_text() for path in GUESTS.glob("*/address")}
-    return next(str(address) for address in list(NETWORK.hosts())[10:] if str(address) not in taken)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parent.parent
+GUEST = os.environ.get("MOLECULE_SCENARIO_NAME", "default")
 STATE = "/var/lib/felhom-base-infra"
 CONFIGURATION = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"
 HEALED: dict[str, float] = {}
@@ -47,7 +49,7 @@ class Healing:
         end = time.monotonic() + 45
         while True:
             subprocess.run(
-                ["ansible-playbook", "playbooks/health.yml", "-e", "base_infra_hosts=remediate"],
+                ["ansible-playbook", "playbooks/health.yml", "-e", f"base_infra_hosts={GUEST}"],
                 cwd=ROOT,
                 capture_output=True,
             )
