@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-GUEST = os.environ.get("MOLECULE_SCENARIO_NAME", "default")
+import playbooks
+from playbooks import GUEST
+
 STATE = "/var/lib/felhom-base-infra"
 CONFIGURATION = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"
 HEALED: dict[str, float] = {}
@@ -48,11 +46,7 @@ class Healing:
         """The health now, with what needs some seconds after a start: the tunnel's connection, the proxy's routers."""
         end = time.monotonic() + 45
         while True:
-            subprocess.run(
-                ["ansible-playbook", "playbooks/health.yml", "-e", f"base_infra_hosts={GUEST}"],
-                cwd=ROOT,
-                capture_output=True,
-            )
+            playbooks.run("playbooks/health.yml", "-e", f"base_infra_hosts={GUEST}")
             verdict = self.status()["verdict"]
             if verdict == "ok" or time.monotonic() > end:
                 return verdict

@@ -7,7 +7,8 @@ import shlex
 import time
 
 import pytest
-from healing import GUEST
+
+from playbooks import GUEST
 
 PROTECTED = ["traefik", "cloudflared", "felhom-controller", "filebrowser"]
 CONTROLLER_FILE = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"

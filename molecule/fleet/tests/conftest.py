@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import ansible_runner
 import pytest
+
+import playbooks
 
 ROOT = Path(__file__).resolve().parents[3]
 BED = ROOT / "tests/bed/bed"
@@ -51,8 +52,6 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._number = 0
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_"))}
-        self._environment = kept | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
 
     def reports(self) -> str:
         self._number += 1
@@ -60,17 +59,10 @@ class Fleet:
 
     def play(self, playbook: str, *options: str, **variables) -> Run:
         directory = self.reports()
-        command = ["ansible-playbook", "-i", "inventories/demo", f"playbooks/{playbook}", *options]
-        command += ["--extra-vars", json.dumps({"base_infra_hosts": HOSTS} | variables)]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._environment | {"FELHOM_BASE_INFRA_REPORTS": directory},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return Run(done.returncode, done.stdout, directory)
+        words = ["-i", "inventories/demo", f"playbooks/{playbook}", *options]
+        words += ["--extra-vars", json.dumps({"base_infra_hosts": HOSTS} | variables)]
+        done = playbooks.run(*words, FELHOM_BASE_INFRA_REPORTS=directory)
+        return Run(done.status, done.output, directory)
 
     def runner(self, playbook: str, **variables) -> tuple[Run, list[dict]]:
         """The same as AWX and ansible-navigator do it, with the events that they read."""

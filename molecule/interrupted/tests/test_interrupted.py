@@ -11,8 +11,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 
-pytestmark = pytest.mark.usefixtures("heals")
-
 
 @pytest.fixture(scope="module")
 def fatal_collection(tmp_path_factory):
@@ -46,18 +44,25 @@ def fatal_collection(tmp_path_factory):
 )
 @pytest.mark.parametrize("then", ["old", "new"])
 def test_a_run_killed_at_a_moment(guest, play, fatal_collection, moment, then):
-    change = ("--extra-vars", json.dumps({"base_traefik_log_level": "WARN"}))
-    before = guest.disk()
+    def level() -> str:
+        return yaml.safe_load(guest.run("cat /opt/docker/traefik/traefik.yml"))["log"]["level"]
+
+    def settings(level: str) -> tuple[str, str]:
+        return "--extra-vars", json.dumps({"base_traefik_log_level": level})
+
+    before, old = guest.disk(), level()
+    new = "WARN" if old == "INFO" else "INFO"
     guest.run(f"echo '{moment}' > /run/felhom-die-at")
     others = ROOT / ".venv/collections"
-    killed = play("site.yml", *change, ANSIBLE_COLLECTIONS_PATH=f"{fatal_collection}:{others}")
+    killed = play("site.yml", *settings(new), ANSIBLE_COLLECTIONS_PATH=f"{fatal_collection}:{others}")
     assert killed.status == 2, killed.output
     assert not guest.host.file("/run/felhom-die-at").exists, "the moment was never reached"
-    run = play("site.yml", *(change if then == "new" else ()))
+    wanted = old if then == "old" else new
+    run = play("site.yml", *settings(wanted))
     assert run.status == 0, run.output
-    level = yaml.safe_load(guest.run("cat /opt/docker/traefik/traefik.yml"))["log"]["level"]
-    assert level == ("WARN" if then == "new" else "INFO")
+    assert level() == wanted
     if then == "old":
         assert guest.disk() == before
     # The gate takes either for a run that did not end.
     assert guest.run("find /opt/docker /var/lib/felhom-base-infra -name '*.tmp' -o -name next.json") == ""
+    assert play("site.yml", *settings(wanted)).changed == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +10,8 @@ from types import SimpleNamespace
 import fleet
 import proxmox
 import pytest
+
+import playbooks
 
 ROOT = Path(__file__).resolve().parents[3]
 COSTS: list[tuple[str, float, str]] = []
@@ -45,34 +45,19 @@ class Bench:
         inventory.write_text(json.dumps({"pve_nodes": {"hosts": hosts}}))
         prefixed = self.folder / "variables.json"
         prefixed.write_text(json.dumps({f"pve_hostname_{key}": value for key, value in variables.items()}))
-        command = [
-            "ansible-playbook",
-            "-i",
-            str(inventory),
-            "playbooks/pve_hostname.yml",
-            "-e",
-            f"@{prefixed}",
-            *options,
-        ]
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_"))}
-        # One line is one message.
-        kept |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "NO_PROXY": "*"}
         before = len(self.calls)
         begin = time.monotonic()
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=kept | (environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        # JSON: one line is one message.
+        done = playbooks.run(
+            *["-i", str(inventory), "playbooks/pve_hostname.yml", "-e", f"@{prefixed}", *options],
+            **{"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "NO_PROXY": "*"} | (environment or {}),
         )
         return SimpleNamespace(
-            status=done.returncode,
-            output=done.stdout,
+            status=done.status,
+            output=done.output,
             calls=self.calls[before:],
             seconds=time.monotonic() - begin,
-            changed="changed=0 " not in done.stdout,
+            changed="changed=0 " not in done.output,
         )
 
     @property

@@ -8,7 +8,9 @@ import shlex
 import subprocess
 
 import pytest
-from healing import CONFIGURATION, ROOT, STATE, wait_for
+from healing import CONFIGURATION, STATE, wait_for
+
+from playbooks import ROOT
 
 BED = ROOT / "tests/bed/bed"
 INVENTORY = "/etc/felhom-base-infra/inventory.json"

@@ -8,7 +8,9 @@ import subprocess
 import time
 
 import pytest
-from healing import GUEST, ROOT, STATE, wait_for
+from healing import STATE, wait_for
+
+from playbooks import GUEST, ROOT
 
 BED = ROOT / "tests/bed/bed"
 INVENTORY = "/etc/felhom-base-infra/inventory.json"
