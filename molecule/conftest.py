@@ -8,10 +8,9 @@ import re
 import subprocess
 
 import pytest
+import runs
 from healing import HEALED, Healing
-
-import playbooks
-from playbooks import GUEST, ROOT
+from runs import GUEST, ROOT
 
 BED = ROOT / "tests/bed/bed"
 
@@ -21,7 +20,7 @@ class Run:
 
     def __init__(self, playbook: str, *options: str, **settings: str) -> None:
         words = ["-i", "inventories/demo", str(ROOT / "playbooks" / playbook), "-e", f"base_infra_hosts={GUEST}"]
-        done = playbooks.run(*words, *options, **settings)
+        done = runs.run(*words, *options, **settings)
         self.status, self.output = done.status, done.output
         recap = re.search(rf"^{GUEST}\s+: (.*)$", done.output, re.MULTILINE)
         self.recap = dict(pair.split("=") for pair in recap[1].split()) if recap else {}

@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import Callable
 
-import playbooks
-from playbooks import GUEST
+import runs
+from runs import GUEST
 
 STATE = "/var/lib/felhom-base-infra"
 CONFIGURATION = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"
@@ -46,7 +46,7 @@ class Healing:
         """The health now, with what needs some seconds after a start: the tunnel's connection, the proxy's routers."""
         end = time.monotonic() + 45
         while True:
-            playbooks.run("playbooks/health.yml", "-e", f"base_infra_hosts={GUEST}")
+            runs.run("playbooks/health.yml", "-e", f"base_infra_hosts={GUEST}")
             verdict = self.status()["verdict"]
             if verdict == "ok" or time.monotonic() > end:
                 return verdict

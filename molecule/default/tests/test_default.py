@@ -7,8 +7,7 @@ import shlex
 import time
 
 import pytest
-
-from playbooks import GUEST
+from runs import GUEST
 
 PROTECTED = ["traefik", "cloudflared", "felhom-controller", "filebrowser"]
 CONTROLLER_FILE = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import ansible_runner
 import pytest
-
-import playbooks
+import runs
 
 ROOT = Path(__file__).resolve().parents[3]
 BED = ROOT / "tests/bed/bed"
@@ -61,7 +60,7 @@ class Fleet:
         directory = self.reports()
         words = ["-i", "inventories/demo", f"playbooks/{playbook}", *options]
         words += ["--extra-vars", json.dumps({"base_infra_hosts": HOSTS} | variables)]
-        done = playbooks.run(*words, FELHOM_BASE_INFRA_REPORTS=directory)
+        done = runs.run(*words, FELHOM_BASE_INFRA_REPORTS=directory)
         return Run(done.status, done.output, directory)
 
     def runner(self, playbook: str, **variables) -> tuple[Run, list[dict]]:

@@ -9,8 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-import playbooks
+import runs
 
 ROOT = Path(__file__).resolve().parents[3]
 BED = ROOT / "tests/bed/bed"
@@ -207,7 +206,7 @@ def test_clones_come_up_without_a_registry(clones):
     for name in clones:
         for step in ("provision", "configure"):
             subprocess.run([CUSTOMER, step, name], check=True)
-    run = playbooks.run("-i", "inventories/demo", "playbooks/site.yml", "-e", f"base_infra_hosts={','.join(clones)}")
+    run = runs.run("-i", "inventories/demo", "playbooks/site.yml", "-e", f"base_infra_hosts={','.join(clones)}")
     assert run.status == 0, run.output
     for name in clones:
         status = json.loads(in_guest(name, "cat /var/lib/felhom-base-infra/status.json"))

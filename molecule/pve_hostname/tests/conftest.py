@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import fleet
 import proxmox
 import pytest
-
-import playbooks
+import runs
 
 ROOT = Path(__file__).resolve().parents[3]
 COSTS: list[tuple[str, float, str]] = []
@@ -48,7 +47,7 @@ class Bench:
         before = len(self.calls)
         begin = time.monotonic()
         # JSON: one line is one message.
-        done = playbooks.run(
+        done = runs.run(
             *["-i", str(inventory), "playbooks/pve_hostname.yml", "-e", f"@{prefixed}", *options],
             **{"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "NO_PROXY": "*"} | (environment or {}),
         )

@@ -9,8 +9,7 @@ import subprocess
 
 import pytest
 from healing import CONFIGURATION, STATE, wait_for
-
-from playbooks import ROOT
+from runs import ROOT
 
 BED = ROOT / "tests/bed/bed"
 INVENTORY = "/etc/felhom-base-infra/inventory.json"

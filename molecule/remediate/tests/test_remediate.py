@@ -9,8 +9,7 @@ import time
 
 import pytest
 from healing import STATE, wait_for
-
-from playbooks import GUEST, ROOT
+from runs import GUEST, ROOT
 
 BED = ROOT / "tests/bed/bed"
 INVENTORY = "/etc/felhom-base-infra/inventory.json"
