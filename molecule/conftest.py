@@ -11,6 +11,7 @@ import pytest
 import runs
 from healing import HEALED, Healing
 from runs import GUEST, ROOT
+from waiting import ANSWER
 
 BED = ROOT / "tests/bed/bed"
 
@@ -91,7 +92,7 @@ def browse(address):
         scheme, _, rest = url.partition("://")
         name = rest.partition("/")[0]
         port = {"http": 80, "https": 443}[scheme]
-        command = ["curl", "-sk", "--max-time", "10", "--noproxy", "*", "-o", os.devnull]
+        command = ["curl", "-sk", "--max-time", str(ANSWER), "--noproxy", "*", "-o", os.devnull]
         command += ["--resolve", f"{name}:{port}:{address}", "-w", "%{http_code} %{redirect_url}", url]
         code, _, location = subprocess.run(command, capture_output=True, text=True).stdout.partition(" ")
         return int(code), location
@@ -101,7 +102,8 @@ def browse(address):
 
 @pytest.fixture
 def heal(guest, request) -> Healing:
-    """The guest that is to heal itself."""
+    """The guest that is to heal itself, when a test says so and not at the timer's next tick, which is chance."""
+    guest.run("systemctl stop felhom-base-infra.timer")
     # testinfra makes the host the first parameter of every test.
     _host, _dash, fault = request.node.callspec.id.partition(f"{GUEST}-")
     return Healing(guest, fault or request.node.originalname.removeprefix("test_").replace("_", " "))

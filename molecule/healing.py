@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 
 import runs
 from runs import GUEST
+from waiting import wait_for
 
 STATE = "/var/lib/felhom-base-infra"
 CONFIGURATION = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"
@@ -27,13 +27,14 @@ class Healing:
         self.guest.host.run("systemctl start felhom-base-infra.service")
         self.by_itself(start)
 
-    def by_itself(self, start: float | None = None, limit: float = 90) -> None:
+    def by_itself(self, start: float | None = None) -> None:
         """Wait until the guest is well, whatever started it."""
         start = start or time.monotonic()
-        wait_for(lambda: self.gate() == (10, "nothing to do") and not self.is_at_work(), limit, self.why)
+        wait_for(lambda: not self.is_at_work() and self.gate() == (10, "nothing to do"), self.why)
         HEALED[self.name] = time.monotonic() - start
-        # The run that healed looked at the whole guest; what needs longer is looked at again.
-        assert self.status()["verdict"] == "ok" or self.verdict() == "ok", self.why()
+        # The run that healed looked at the whole guest; what needs longer is looked at again: the tunnel's connection,
+        # the proxy's routers.
+        wait_for(lambda: self.status()["verdict"] == "ok" or self.verdict() == "ok", self.why)
 
     def gate(self) -> tuple[int, str]:
         done = self.guest.host.run("felhom-base-infra gate")
@@ -43,13 +44,9 @@ class Healing:
         return self.guest.host.run("systemctl is-active felhom-base-infra.service").stdout.strip() == "activating"
 
     def verdict(self) -> str:
-        """The health now, with what needs some seconds after a start: the tunnel's connection, the proxy's routers."""
-        end = time.monotonic() + 45
-        while True:
-            runs.run("playbooks/health.yml", "-e", f"base_infra_hosts={GUEST}")
-            verdict = self.status()["verdict"]
-            if verdict == "ok" or time.monotonic() > end:
-                return verdict
+        """The health now."""
+        runs.run("playbooks/health.yml", "-e", f"base_infra_hosts={GUEST}")
+        return self.status()["verdict"]
 
     def status(self) -> dict:
         return json.loads(self.guest.run(f"cat {STATE}/status.json"))
@@ -57,10 +54,3 @@ class Healing:
     def why(self) -> str:
         wrong = [check for check in self.status()["checks"] if check["verdict"] != "ok"]
         return f"gate: {self.gate()}; wrong: {wrong}; ledger: {self.guest.ledger()[-3:]}"
-
-
-def wait_for(condition: Callable[[], bool], limit: float, why: Callable[[], str] = lambda: "") -> None:
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, f"not within {limit} s. {why()}"
-        time.sleep(0.5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -15,6 +14,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "molecule"))
+from waiting import ANSWER, served_certificate, wait_for  # noqa: E402
+
 BED = ROOT / "tests/bed/bed"
 CUSTOMER = ROOT / "tests/bed/customer"
 GOLDEN, GUEST = "demo-golden", "demo"
@@ -97,17 +99,14 @@ def in_guest(script: str) -> None:
 
 def wait_for_gate(expected: str) -> None:
     """Until the guest's gate says so, and its unit has ended."""
-    end = time.monotonic() + 120
     asked = "felhom-base-infra gate; systemctl is-active felhom-base-infra.service"
-    while True:
-        command = [BED, "shell", GUEST, "sh", "-c", asked]
-        said = subprocess.run(command, capture_output=True, text=True).stdout.split("\n")
-        if said[0] == expected and said[1] != "activating":
-            print(f"    {time.monotonic() - START:.0f} s: the guest's gate says: {expected}", flush=True)
-            return
-        if time.monotonic() > end:
-            sys.exit(f"error: the gate says {said[0]!r}, not {expected!r}; see 'tests/bed/bed logs {GUEST}'")
-        time.sleep(1)
+    command = [BED, "shell", GUEST, "sh", "-c", asked]
+
+    def says() -> list[str]:
+        return subprocess.run(command, capture_output=True, text=True).stdout.split("\n")
+
+    wait_for(lambda: (said := says())[0] == expected and said[1] != "activating", lambda: f"The gate: {says()[0]!r}")
+    print(f"    {time.monotonic() - START:.0f} s: the guest's gate says: {expected}", flush=True)
 
 
 def inventory() -> dict:
@@ -132,7 +131,7 @@ def show_answers() -> None:
         "domain"
     ]
     root = subprocess.run([BED, "issuer"], check=True, capture_output=True, text=True).stdout
-    certificate = wait_for_certificate(address, f"files.{domain}", ssl.create_default_context(cadata=root))
+    certificate = served_certificate(address, 443, f"files.{domain}", ssl.create_default_context(cadata=root))
     print(f"    certificate for {', '.join(name for _kind, name in certificate['subjectAltName'])}")
     print(f"    issued by {dict(pair for part in certificate['issuer'] for pair in part)['commonName']}")
     asked = {
@@ -153,7 +152,7 @@ def show_answers() -> None:
                     "--cacert",
                     trusted.name,
                     "--max-time",
-                    "10",
+                    str(ANSWER),
                     "--noproxy",
                     "*",
                     "--output",
@@ -170,21 +169,8 @@ def show_answers() -> None:
         sys.exit("error: " + "; ".join(wrong))
 
 
-def wait_for_certificate(address: str, name: str, trust: ssl.SSLContext) -> dict:
-    """The certificate that is served for a name, once it is one that the bed's authority issued."""
-    end = time.monotonic() + 90
-    while True:
-        try:
-            with (
-                socket.create_connection((address, 443), timeout=5) as plain,
-                trust.wrap_socket(plain, server_hostname=name) as tls,
-            ):
-                return tls.getpeercert()
-        except OSError as error:
-            if time.monotonic() > end:
-                sys.exit(f"error: no certificate for {name} after 90 s: {error}; see 'tests/bed/bed logs {GUEST}'")
-            time.sleep(0.5)
-
-
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AssertionError as error:
+        sys.exit(f"error: {error}; see 'tests/bed/bed logs {GUEST}'")

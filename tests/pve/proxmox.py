@@ -23,7 +23,7 @@ from pathlib import Path
 _NAME = r"([a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?)"
 _SECTION = re.compile(r"^\[([a-z][a-z0-9_-]+|pve:pending)\]\s*$", re.IGNORECASE)
 _LONGEST_UTS_NAME = 64
-_LIFETIME = 900  # seconds after which a guest's processes end by themselves, whatever became of the tests
+_LIFETIME = 7200  # seconds after which a guest's processes end by themselves, whatever became of the tests
 
 _INIT = """set -e
 hostname "$2"
@@ -143,7 +143,8 @@ class Cluster:
         if not changes and not delete:
             raise Die("no options specified", 2)
         path = self.path(vmid, node)
-        told = self._lock(vmid)
+        self._lock(vmid)
+        told = []
         try:
             text = path.read_bytes().decode(errors="replace")
             config = parse(text)
@@ -171,7 +172,7 @@ class Cluster:
         finally:
             os.close(self._held)
 
-    def _lock(self, vmid: int) -> list[str]:
+    def _lock(self, vmid: int) -> None:
         folder = self.folder / "lock"
         folder.mkdir(exist_ok=True)
         path = folder / f"pve-config-{vmid}.lock"
@@ -181,13 +182,17 @@ class Cluster:
         while True:
             try:
                 fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return ["trying to acquire lock...", " OK"] if waited else []
+                if waited:
+                    print(" OK", file=sys.stderr, flush=True)
+                return
             except BlockingIOError:
+                if not waited:
+                    print("trying to acquire lock...", file=sys.stderr, flush=True)
                 waited = True
             if time.monotonic() > until:
                 os.close(self._held)
                 real = f"/run/lock/lxc/pve-config-{vmid}.lock"
-                raise Die(f"trying to acquire lock...\ncan't lock file '{real}' - got timeout", 4)
+                raise Die(f"can't lock file '{real}' - got timeout", 4)
             time.sleep(0.1)
 
     def rootfs(self, vmid: int) -> Path:
@@ -217,7 +222,7 @@ class Cluster:
             raise Die(f'Failed to parse config file "/var/lib/lxc/{vmid}/config" at line "lxc.uts.name = {name}"')
         (self.folder / "pids").mkdir(exist_ok=True)
         if os.fork():
-            until = time.monotonic() + 10
+            until = time.monotonic() + 120
             while not self.pid(vmid) or _uts_name(self.pid(vmid)) != name:
                 if time.monotonic() > until:
                     raise Die("startup for container failed")

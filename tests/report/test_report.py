@@ -109,7 +109,7 @@ class Browser:
         ask = f"document.body.dataset.answer = JSON.stringify((() => {{ {script} }})());"
         asking.write_text(self._page.read_text().replace("</body>", f"<script>{ask}</script></body>"))
         command = [*self._command, *options, "--virtual-time-budget=2000", "--dump-dom", asking.as_uri()]
-        dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
         given = dom.partition('data-answer="')[2].partition('"')[0]
         for entity, sign in (("&quot;", '"'), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
             given = given.replace(entity, sign)
@@ -118,7 +118,7 @@ class Browser:
     def screenshot(self, target: Path, *options: str) -> None:
         target.parent.mkdir(exist_ok=True)
         command = [*self._command, *options, "--window-size=1280,760", f"--screenshot={target}", self._page.as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=600)
 
 
 @pytest.fixture(scope="session")

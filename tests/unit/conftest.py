@@ -7,7 +7,12 @@ import os
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils import _stack
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose
+from hypothesis import HealthCheck, settings
 from sample import COMPOSE, NONCE, engine_for
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture

@@ -25,10 +25,20 @@ VARIANTS = {
 START = """
 ip link set lo up
 "$1" --configFile="$2" & traefik=$!
-for _ in $(seq 100); do "$1" healthcheck --configFile="$2" >&2 && healthy=yes && break; sleep 0.1; done
-sleep 1
+for _ in $(seq 1000); do
+  curl -si --noproxy '*' http://127.0.0.1:8080/applied | grep -q '^HTTP.* 418' && break
+  kill -0 $traefik || break
+  sleep 0.1
+done
+"$1" healthcheck --configFile="$2" >&2 && healthy=yes
 kill $traefik; wait $traefik
 test -n "$healthy"
+"""
+# Answers once Traefik has applied the files beside it, and said what is wrong with them.
+APPLIED = """
+http:
+  routers:
+    applied: {rule: Path(`/applied`), entryPoints: [traefik], service: noop@internal}
 """
 
 
@@ -75,8 +85,9 @@ def test_the_configuration_is_accepted(traefik, rendered, tmp_path):
         for inside, outside in mounts.items():
             text = text.replace(inside, f"{folder}/{outside}")
         path.write_text(text)
+    (folder / "dynamic/applied.yml").write_text(APPLIED)
     command = ["unshare", "--net", "sh", "-c", START, "sh", traefik, configuration]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     assert done.returncode == 0, done.stdout
     entries = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert entries

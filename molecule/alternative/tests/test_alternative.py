@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import socket
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+from waiting import ANSWER, served_certificate, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 VARIABLES = yaml.safe_load((ROOT / "molecule/alternative/vars/alternative.yml").read_text())
@@ -39,8 +38,9 @@ def inspect(host, name):
 
 @pytest.mark.parametrize("name, megabytes", [("traefik", 300), ("cloudflared", 100), ("filebrowser", 700)])
 def test_what_the_engine_was_told(host, name, megabytes):
+    # The converge does not wait for the tunnel's connection.
+    wait_for(lambda: inspect(host, name)["State"]["Health"]["Status"] == "healthy")
     found = inspect(host, name)
-    assert found["State"]["Health"]["Status"] == "healthy"
     # The bed's engines have no memory controller and forget the limit.
     compose = yaml.safe_load(host.file(f"/opt/alternative/{name}/docker-compose.yml").content_string)
     assert compose["services"][name]["mem_limit"] == f"{megabytes}m"
@@ -62,7 +62,8 @@ def test_the_tunnel_s_settings(host):
 
 def ask(address, url, *options):
     name, _colon, port = url.split("/")[2].partition(":")
-    command = ["curl", "-sk", "--noproxy", "*", "--max-time", "10", "--resolve", f"{name}:{port}:{address}", "-D", "-"]
+    command = ["curl", "-sk", "--noproxy", "*", "--max-time", str(ANSWER)]
+    command += ["--resolve", f"{name}:{port}:{address}", "-D", "-"]
     return subprocess.run([*command, "-o", "/dev/null", *options, url], capture_output=True, text=True).stdout.lower()
 
 
@@ -87,7 +88,7 @@ def test_the_tunnel_s_entry(host, customer):
     image = host.ansible.get_variables()["felhom_controller_image"]
     headers = {"Host": f"files.{customer['customer']['domain']}"}
     request = "import urllib.request as r; "
-    request += f"print(r.urlopen(r.Request('http://traefik:9000/', headers={headers!r}), timeout=5).status)"
+    request += f"print(r.urlopen(r.Request('http://traefik:9000/', headers={headers!r}), timeout={ANSWER}).status)"
     inside = f"docker run --rm --network alternative-net --entrypoint python3 {image} -c {shlex.quote(request)}"
     assert host.check_output(inside) == "200"
 
@@ -95,18 +96,8 @@ def test_the_tunnel_s_entry(host, customer):
 def test_another_domain_has_a_certificate(address):
     root = subprocess.run([ROOT / "tests/bed/bed", "issuer"], check=True, capture_output=True, text=True).stdout
     trust = ssl.create_default_context(cadata=root)
-    end = time.monotonic() + 90
-    while True:
-        try:
-            with (
-                socket.create_connection((address, 8443), timeout=5) as plain,
-                trust.wrap_socket(plain, server_hostname="www.extra.felhom.test") as tls,
-            ):
-                names = {name for _kind, name in tls.getpeercert()["subjectAltName"]}
-                break
-        except ssl.SSLError:
-            assert time.monotonic() < end
-            time.sleep(0.5)
+    certificate = served_certificate(address, 8443, "www.extra.felhom.test", trust)
+    names = {name for _kind, name in certificate["subjectAltName"]}
     assert names == {"extra.felhom.test", "*.extra.felhom.test"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -98,7 +99,9 @@ def test_one_that_does_not_become_well_gives_the_place_back(guest, play):
     before, kept = guest.ids(), data(guest)
     ill = {"felhom_controller_health_command": ["felhom-controller", "explode"], "felhom_controller_wait_timeout": 3}
     run = play("site.yml", *OURS, "-e", json.dumps(ill))
-    assert run.status == 2 and "not healthy after 3 s: felhom-controller" in " ".join(run.output.split())
+    told = re.search(r"not healthy after (\d+) s: felhom-controller", " ".join(run.output.split()))
+    # The last look before the time is over takes its own time.
+    assert run.status == 2 and told and int(told[1]) >= 3, run.output
     assert (guest.ids(), data(guest)) == (before, kept)
     assert guest.run("docker inspect --format '{{.State.Running}}' felhom-controller") == "true"
     assert guest.run(f"systemctl is-enabled {OLD_UNIT}; systemctl is-active {OLD_UNIT}") == "enabled\nactive"

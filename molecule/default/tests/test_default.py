@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 
 import pytest
 from runs import GUEST
+from waiting import wait_for
 
 PROTECTED = ["traefik", "cloudflared", "felhom-controller", "filebrowser"]
 CONTROLLER_FILE = "/var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml"
@@ -19,8 +19,13 @@ def inspect(host, *names):
 
 @pytest.mark.parametrize("name", PROTECTED)
 def test_a_protected_container_runs_and_is_healthy(host, name):
-    state = inspect(host, name)[0]["State"]
-    assert (state["Status"], state["Health"]["Status"]) == ("running", "healthy")
+    """The converge does not wait for the tunnel's connection."""
+
+    def state() -> tuple[str, str]:
+        found = inspect(host, name)[0]["State"]
+        return found["Status"], found["Health"]["Status"]
+
+    wait_for(lambda: state() == ("running", "healthy"), state)
 
 
 def test_every_image_is_the_pinned_one(host):
@@ -99,11 +104,13 @@ def test_check_mode_is_clean_and_touches_nothing(host, guest, play):
 def test_health_says_ok_and_changes_nothing(host, guest, play):
     """Degraded only while the certificate is being issued, which takes a while after the first converge."""
     before = guest.ids(), guest.disk()
-    deadline = time.monotonic() + 90
-    while f"{GUEST}: ok" not in (run := play("health.yml")).output and time.monotonic() < deadline:
-        time.sleep(2)
-    assert (run.status, run.changed) == (0, 0), run.output
-    assert f"{GUEST}: ok" in run.output, run.output
+
+    def says_ok() -> bool:
+        run = play("health.yml")
+        assert (run.status, run.changed) == (0, 0), run.output
+        return f"{GUEST}: ok" in run.output
+
+    wait_for(says_ok)
     status = json.loads(host.file("/var/lib/felhom-base-infra/status.json").content_string)
     assert status["verdict"] == "ok", status
     assert {f"container.{name}" for name in PROTECTED} <= {check["id"] for check in status["checks"]}

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import yaml
+from waiting import wait_for
 
 COMPOSE_FILE = "/opt/docker/stacks/filebrowser/docker-compose.yml"
 PASSWORD_FILE = "/opt/docker/stacks/filebrowser/secrets/admin_password"
@@ -24,12 +25,13 @@ def api(host, customer):
     def ask(path: str, header: str, *options: str) -> tuple[int, str]:
         # The header comes by standard input: a password is nobody's business in the list of processes.
         command = f"curl -sk --resolve {name}:443:127.0.0.1 -w '\\n%{{http_code}}' -H @- {' '.join(options)} 'https://{name}/{path}'"
-        for _ in range(40):
+
+        def answer() -> tuple[int, str] | None:
             text, _newline, code = host.check_output(f"printf %s '{header}' | {command}").rpartition("\n")
-            if code not in ("404", "502", "503"):
-                break
-            time.sleep(0.5)
-        return int(code), text
+            # The proxy learns of a new container after some seconds.
+            return None if code in ("404", "502", "503", "504") else (int(code), text)
+
+        return wait_for(answer)
 
     return ask
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import socket
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from waiting import ANSWER, served_certificate, wait_for
 
 BED = Path(__file__).resolve().parents[3] / "tests/bed/bed"
 ACME_FILE = "/opt/docker/traefik/acme/acme.json"
@@ -27,22 +26,7 @@ def trust() -> ssl.SSLContext:
 @pytest.fixture
 def served(address, trust):
     """The certificate that is served for a name, checked against the bed's authority; waits for its issuance."""
-
-    def get(name: str, seconds: float = 90) -> dict:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                with (
-                    socket.create_connection((address, 443), timeout=5) as plain,
-                    trust.wrap_socket(plain, server_hostname=name) as tls,
-                ):
-                    return tls.getpeercert()
-            except ssl.SSLError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.5)
-
-    return get
+    return lambda name: served_certificate(address, 443, name, trust)
 
 
 def names(certificate: dict) -> set[str]:
@@ -78,6 +62,8 @@ def test_the_certificate_survives_converges_changes_rollbacks_and_the_stack_s_re
     assert not host.file("/opt/docker/traefik/docker-compose.yml").exists
     assert play("site.yml").status == 0
     assert served(name)["serialNumber"] == serial
+    # The converge looked when the proxy may not have read its certificates yet.
+    assert play("health.yml").status == 0
     assert certificate_check(host)["verdict"] == "ok"
 
 
@@ -87,13 +73,14 @@ def test_a_wrong_token_is_told_and_stops_nothing(host, play, browse, customer):
     host.check_output(f"docker stop traefik; cp -a {ACME_FILE} /run/acme.json; : > {ACME_FILE}")
     try:
         assert play("site.yml", "--extra-vars", "guest_config_cf_api_token=revoked-token-of-the-tests").status == 0
-        for _ in range(20):
+
+        def refusal() -> dict | None:
             assert play("health.yml").status == 0
             check = certificate_check(host)
-            if "Invalid access token" in check["reason"]:
-                break
+            return check if "9109: Invalid access token" in check["reason"] else None
+
+        check = wait_for(refusal, lambda: certificate_check(host))
         assert check["verdict"] == "degraded"
-        assert "9109: Invalid access token" in check["reason"]
         assert "revoked-token" not in str(check)
         assert browse(f"https://files.{domain}/")[0] == 200
     finally:
@@ -116,7 +103,8 @@ def test_another_token_is_used_for_the_next_certificate(play, served, customer):
 def ask(address: str, url: str, *options: str) -> str:
     """Status line and headers of an answer, as curl prints them."""
     name = url.split("/")[2]
-    command = ["curl", "-sk", "--noproxy", "*", "--max-time", "10", "--resolve", f"{name}:443:{address}", "-D", "-"]
+    command = ["curl", "-sk", "--noproxy", "*", "--max-time", str(ANSWER)]
+    command += ["--resolve", f"{name}:443:{address}", "-D", "-"]
     return subprocess.run([*command, "-o", "/dev/null", *options, url], capture_output=True, text=True).stdout
 
 
@@ -137,7 +125,12 @@ def test_old_tls_is_refused(address, version, accepted):
 
 def test_the_dashboard_is_closed_until_somebody_may_see_it(address, play, customer):
     url = f"https://traefik.{customer['customer']['domain']}/dashboard/"
-    assert " 404" in ask(address, url).splitlines()[0]
+
+    def wait_for_answer(status: int, *options: str) -> None:
+        # The proxy learns of a router, and that it is gone, after some seconds.
+        wait_for(lambda: f" {status}" in ask(address, url, *options).partition("\n")[0])
+
+    wait_for_answer(404)
     hashed = subprocess.run(
         ["openssl", "passwd", "-apr1", "-salt", "bedsalt0", "the password"], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -145,15 +138,11 @@ def test_the_dashboard_is_closed_until_somebody_may_see_it(address, play, custom
     run = play("site.yml", "--diff", "--extra-vars", settings)
     assert run.status == 0, run.output
     assert hashed not in run.output
-    for _ in range(40):
-        if " 401" in ask(address, url).splitlines()[0]:
-            break
-        time.sleep(0.5)
-    assert " 401" in ask(address, url).splitlines()[0]
+    wait_for_answer(401)
     assert " 401" in ask(address, url, "--user", "ops:another password").splitlines()[0]
     assert " 200" in ask(address, url, "--user", "ops:the password").splitlines()[0]
     assert play("site.yml").status == 0
-    assert " 404" in ask(address, url).splitlines()[0]
+    wait_for_answer(404)
 
 
 def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, customer):
@@ -163,13 +152,13 @@ def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, cust
 import urllib.request
 headers = {{"Host": "files.{customer["customer"]["domain"]}"}}
 headers |= {{"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}}
-print(urllib.request.urlopen(urllib.request.Request("http://traefik:8880/", headers=headers), timeout=5).status)
+print(urllib.request.urlopen(urllib.request.Request("http://traefik:8880/", headers=headers), timeout={ANSWER}).status)
 """
     inside = f"docker run --rm --network traefik-public --entrypoint python3 {image} -c {shlex.quote(request)}"
     assert host.check_output(inside) == "200"
-    assert host.run("curl -s --max-time 2 http://127.0.0.1:8880/").rc != 0
-    last = host.check_output("docker logs --tail 20 filebrowser 2>&1")
-    assert "203.0.113.9" in last
+    # 7: refused.
+    assert host.run(f"curl -s --max-time {ANSWER} http://127.0.0.1:8880/").rc == 7
+    wait_for(lambda: "203.0.113.9" in host.check_output("docker logs --tail 20 filebrowser 2>&1"))
 
 
 @pytest.mark.parametrize(

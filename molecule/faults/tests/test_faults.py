@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+from waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN_FILE = "/opt/docker/cloudflared/secrets/tunnel_token"
@@ -34,11 +34,7 @@ def extra(**variables) -> tuple[str, str]:
 
 def serves(browse, domain) -> bool:
     """Traefik learns of a new container after some seconds."""
-    for _ in range(40):
-        if browse(f"https://files.{domain}/")[0] == 200:
-            return True
-        time.sleep(0.5)
-    return False
+    return wait_for(lambda: browse(f"https://files.{domain}/")[0] == 200)
 
 
 def test_a_network_made_anew_under_running_containers(guest, play, browse, domain):
@@ -136,7 +132,10 @@ def test_all_go_back_when_the_whole_would_be_worse(guest, play):
 def test_a_tunnel_that_was_up_must_come_up_again(guest, play, pin):
     """Its health is the world outside; but that world was well a moment ago."""
     disk = guest.disk()
-    run = play("site.yml", *extra(base_cloudflared_image=pin["base_filebrowser_image"]))
+    health = "docker inspect --format '{{.State.Health.Status}}' cloudflared"
+    wait_for(lambda: guest.run(health) == "healthy")
+    # A program that ends at once: the engine waits longer before each start of one that does not run for ten seconds.
+    run = play("site.yml", *extra(base_cloudflared_image=pin["base_traefik_socket_proxy_image"]))
     assert run.status == 2
     output = " ".join(run.output.split())
     assert "stack cloudflared: container cloudflared is restarting" in output
@@ -280,11 +279,7 @@ def test_a_changed_dynamic_file_recreates_nothing_and_is_picked_up(guest, play, 
     assert browse(f"https://dynamic.{domain}/")[0] == 404
     assert play("site.yml", *extra(__base_traefik_dynamic=dynamic)).status == 0
     assert guest.ids() == before
-    for _ in range(20):
-        if browse(f"https://dynamic.{domain}/")[0] == 418:
-            break
-        time.sleep(0.5)
-    assert browse(f"https://dynamic.{domain}/")[0] == 418
+    wait_for(lambda: browse(f"https://dynamic.{domain}/")[0] == 418)
 
 
 def test_an_operators_own_dynamic_file_stays(guest, play):

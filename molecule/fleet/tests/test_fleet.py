@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from waiting import wait_for
 
 NAMES = ["fleet-gone", "fleet-ill", "fleet-new", "fleet-well"]
 PROBE = "probe.files.acme.felhom.test"
@@ -15,11 +16,12 @@ TOKEN = "/opt/docker/cloudflared/secrets/tunnel_token"
 
 def wait_until_well(fleet, *names: str) -> None:
     """What needs some seconds after a start: a certificate, a health check of a container, the tunnel's connection."""
-    end = time.monotonic() + 90
-    while (run := fleet.play("health.yml", "--limit", ",".join(names))).report["verdicts"]["ok"] < len(names):
-        assert time.monotonic() < end, run.output
-        time.sleep(1)
-    assert run.status == 0
+
+    def well():
+        run = fleet.play("health.yml", "--limit", ",".join(names))
+        return run if run.report["verdicts"]["ok"] == len(names) else None
+
+    assert wait_for(well).status == 0
 
 
 @pytest.fixture(scope="module", autouse=True)

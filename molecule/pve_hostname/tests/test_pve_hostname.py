@@ -12,6 +12,7 @@ from pathlib import Path
 import fleet
 import proxmox
 import pytest
+from waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT = 2  # seconds that runs here wait for locks
@@ -217,11 +218,17 @@ def summary(run) -> str:
 def test_a_backup_that_ends_in_time(bench):
     wanted = fleet.make(bench.folder, 5, wrong=2, locked=1)
     path = bench.cluster.path(10002, "pve1")
-    timer = threading.Timer(4, lambda: path.write_text(path.read_text().replace("lock: backup\n", "")))
-    timer.start()
-    run = bench.play(guests=wanted, lock_timeout=60)
-    timer.join()
-    assert run.status == 0 and "pve1: 2 right, 3 renamed" in run.output and run.seconds < 30
+
+    def end() -> None:
+        # The others come first.
+        wait_for(lambda: writes(bench) == 2)
+        path.write_text(path.read_text().replace("lock: backup\n", ""))
+
+    backup = threading.Thread(target=end)
+    backup.start()
+    run = bench.play(guests=wanted, lock_timeout=600)
+    backup.join()
+    assert run.status == 0 and "pve1: 2 right, 3 renamed" in run.output and run.seconds < 600
 
 
 def test_nodes_of_a_cluster_share_the_work(bench):

@@ -8,8 +8,9 @@ import shlex
 import subprocess
 
 import pytest
-from healing import CONFIGURATION, STATE, wait_for
+from healing import CONFIGURATION, STATE
 from runs import ROOT
+from waiting import wait_for
 
 BED = ROOT / "tests/bed/bed"
 INVENTORY = "/etc/felhom-base-infra/inventory.json"
@@ -41,11 +42,14 @@ def test_the_units(guest):
 
 def test_the_timers_tick_again(guest):
     """Five minutes after a run that the gate held back, and an hour after the start."""
-    guest.run("systemctl start felhom-base-infra.service")
-    now = int(guest.run("date +%s"))
+    assert guest.run("systemctl is-enabled felhom-base-infra.timer felhom-base-infra-fetch.timer") == "enabled\nenabled"
+    # The tests stop the timer.
+    before = int(guest.run("date +%s; systemctl start felhom-base-infra.timer felhom-base-infra.service"))
+    after = int(guest.run("date +%s"))
     timers = {timer["unit"]: timer for timer in json.loads(guest.run("systemctl list-timers --all --output json"))}
-    assert 240 < timers["felhom-base-infra.timer"]["next"] / 1e6 - now <= 370
-    assert 0 < timers["felhom-base-infra-fetch.timer"]["next"] / 1e6 - now <= 2 * 3600
+    next_tick, next_fetch = (timers[f"felhom-base-infra{name}.timer"]["next"] / 1e6 for name in ("", "-fetch"))
+    assert before + 300 <= next_tick <= after + 370
+    assert before < next_fetch <= after + 2 * 3600
 
 
 def test_a_configuration_that_is_half_written(guest, heal):
@@ -53,7 +57,7 @@ def test_a_configuration_that_is_half_written(guest, heal):
     lines = len(guest.ledger())
     # In the middle of the domain.
     guest.run(f"cp -p {CONFIGURATION} /run/whole.yaml; truncate -s 60 {CONFIGURATION}")
-    wait_for(lambda: len(guest.ledger()) > lines and not heal.is_at_work(), 60)
+    wait_for(lambda: len(guest.ledger()) > lines and not heal.is_at_work(), heal.why)
     entry = guest.ledger()[-1]
     assert entry["result"] == "failed"
     assert entry["error"].startswith(f"{CONFIGURATION}: ") and "Nothing was changed" in entry["error"]
@@ -123,7 +127,8 @@ def test_a_pause(guest, heal):
     assert "cloudflared" not in guest.ids()
     assert heal.verdict() == "fail"
     assert any(check["id"] == "pause" and check["verdict"] == "degraded" for check in heal.status()["checks"])
-    guest.run("felhom-base-infra pause 2s; sleep 2")
+    guest.run("felhom-base-infra pause 2s")
+    wait_for(lambda: not heal.gate()[1].startswith("paused until "))
     heal.now()
     assert guest.changed_since(before) == {"cloudflared"}
 

@@ -8,8 +8,9 @@ import subprocess
 import time
 
 import pytest
-from healing import STATE, wait_for
+from healing import STATE
 from runs import GUEST, ROOT
+from waiting import LIMIT, wait_for
 
 BED = ROOT / "tests/bed/bed"
 INVENTORY = "/etc/felhom-base-infra/inventory.json"
@@ -41,7 +42,7 @@ FAULTS = {
     "file edited": ("echo '# edited' >> /opt/docker/traefik/traefik.yml", set()),
     # What it does now is not what is in the file any more.
     "file edited, service restarted": (
-        "echo '# edited' >> /opt/docker/traefik/traefik.yml; sleep 1; docker restart traefik",
+        "echo '# edited' >> /opt/docker/traefik/traefik.yml; docker restart traefik",
         {"traefik"},
     ),
     "compose file emptied": (": > /opt/docker/traefik/docker-compose.yml", set()),
@@ -91,7 +92,7 @@ def test_an_unhealthy_container(guest, heal):
     before = guest.ids()
     guest.run("kill -STOP $(docker inspect --format '{{.State.Pid}}' filebrowser)")
     unhealthy = "docker inspect --format '{{.State.Health.Status}}' filebrowser"
-    wait_for(lambda: guest.run(unhealthy) == "unhealthy", 150)
+    wait_for(lambda: guest.run(unhealthy) == "unhealthy")
     heal.now()
     assert guest.changed_since(before) == {"filebrowser"}
 
@@ -106,7 +107,8 @@ def test_the_engine_is_killed(guest, heal):
 def test_a_restart_in_the_middle_of_a_converge(guest, heal):
     before = guest.ids()
     guest.run("docker rm --force traefik filebrowser")
-    guest.run("systemctl start --no-block felhom-base-infra.service; sleep 2")
+    at_work = "until [ -e /run/felhom-base-infra/lock ]; do sleep 0.1; done"
+    guest.run(f"systemctl start --no-block felhom-base-infra.service; timeout {LIMIT} sh -c '{at_work}'")
     assert heal.is_at_work()
     subprocess.run([BED, "stop", GUEST], check=True)
     subprocess.run([BED, "start", GUEST], check=True)
@@ -126,9 +128,9 @@ def test_a_token_is_rotated(guest, heal, customer):
         input=settings["cf_tunnel_token"], text=True, check=True, capture_output=True,
     ).stdout  # fmt: skip
     for token in (other, settings["cf_tunnel_token"]):
-        start = time.monotonic()
+        start, lines = time.monotonic(), len(guest.ledger())
         configure(settings | {"cf_tunnel_token": token})
-        wait_for(lambda: heal.gate()[0] == 0 or heal.is_at_work(), 10)
+        wait_for(lambda lines=lines: len(guest.ledger()) > lines, heal.why)
         heal.by_itself(start)
         assert guest.run("cat /opt/docker/cloudflared/secrets/tunnel_token") == token
         assert guest.changed_since(before) == {"cloudflared"}
@@ -166,7 +168,7 @@ def test_no_image_and_no_registry(guest, heal):
     finally:
         guest.run("cp /run/resolv.conf /etc/resolv.conf")
     # The engine, as every program in Go, looks at that file every five seconds only.
-    time.sleep(6)
+    wait_for(lambda: guest.host.run(f"docker pull --quiet {guest.run(IMAGE.format('filebrowser'))}").rc == 0)
     # As if five minutes had passed.
     guest.run(f"sed -i -E 's/(\"last\": )([0-9.]+)/\\11.0/' {STATE}/failures.json")
     heal.now()

@@ -9,11 +9,11 @@ import subprocess
 import time
 
 from . import rootfs
-from .process import run, succeeds
+from .process import becomes, run, succeeds
 from .settings import BRIDGE, FIRST_ID, GATEWAY, GUESTS, KEYS, NETWORK, fail, say
 
-BOOT_TIMEOUT = 120  # seconds
-STOP_TIMEOUT = 60  # seconds; containers that ignore SIGTERM take 10 each
+BOOT_TIMEOUT = 600  # seconds; a guest that converges itself does it at its start
+STOP_TIMEOUT = 300  # seconds; containers that ignore SIGTERM take 10 each
 
 CONFIG = """\
 lxc.include = /usr/share/lxc/config/common.conf
@@ -128,7 +128,7 @@ class Guest:
         # Where nothing is in reach this refuses at once: a name server that hangs costs the engine 10 s a pull.
         server = GATEWAY if online else "127.0.0.1"
         target = self.root / "etc/resolv.conf"
-        target.write_text(f"nameserver {server}\noptions timeout:1 attempts:1\n")
+        target.write_text(f"nameserver {server}\noptions timeout:10 attempts:2\n")
         os.chown(target, FIRST_ID, FIRST_ID)
 
     def _identify(self) -> None:
@@ -192,11 +192,7 @@ class Guest:
         if self.exists and self.is_running:
             # Nothing in it is kept, so it need not go down in order.
             succeeds("lxc-stop", "-P", GUESTS, "-n", self.name, "-k")
-        for _ in range(50):
-            if not os.path.ismount(self.root) or succeeds("umount", self.root):
-                break
-            time.sleep(0.1)
-        else:
+        if not becomes(lambda: not os.path.ismount(self.root) or succeeds("umount", self.root)):
             fail(f"{self.root} can't be unmounted: something still uses it")
         if self.folder.exists():
             shutil.rmtree(self.folder)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .settings import RUN, fail, say
@@ -26,6 +27,16 @@ def run(*command: object, **options) -> str:
 def succeeds(*command: object) -> bool:
     """Whether a program ends well; its output is dropped."""
     return subprocess.run([str(part) for part in command], capture_output=True).returncode == 0
+
+
+def becomes(condition: Callable[[], bool], limit: float = 60) -> bool:
+    """Whether a condition comes true within some seconds."""
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def wait_with_progress(what: str, *processes: subprocess.Popen) -> None:
@@ -65,11 +76,7 @@ def stop_service(name: str) -> None:
     if _is_running(name, pid_file):
         pid = int(pid_file.read_text())
         os.kill(pid, signal.SIGTERM)
-        for _ in range(50):
-            if not _is_running(name, pid_file):
-                break
-            time.sleep(0.1)
-        else:
+        if not becomes(lambda: not _is_running(name, pid_file)):
             os.kill(pid, signal.SIGKILL)
     pid_file.unlink(missing_ok=True)
 
