@@ -38,7 +38,15 @@ def up() -> None:
     zones = [f"--server=/{zone}/{GATEWAY}#{ZONE_PORT}" for zone in ZONES]
     start_service(
         "dnsmasq",
-        *["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-hosts"],
+        *[
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--pid-file=",
+            "--user=root",
+            "--no-hosts",
+            "--log-facility=-",
+        ],
         *[
             "--bind-interfaces",
             f"--listen-address={GATEWAY}",
