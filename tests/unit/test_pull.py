@@ -30,6 +30,10 @@ def done(_command):
     return 0, "", ""
 
 
+DENIED = (
+    "Error response from daemon: pull access denied for hello, repository does not exist or may require 'docker "
+    "login': denied: requested access to the resource is denied"
+)
 LIMITED = (
     "Error response from daemon: toomanyrequests: You have reached your unauthenticated pull rate limit. "
     "https://www.docker.com/increase-rate-limit"
@@ -40,6 +44,7 @@ LIMITED = (
 @pytest.mark.parametrize(
     "said, told",
     [
+        (DENIED, DENIED),
         (
             LIMITED,
             f"the registry's rate limit is reached ({LIMITED}); log in to it on the guest with 'docker login', wait "
