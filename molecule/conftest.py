@@ -115,6 +115,17 @@ def browse(address):
 
 
 @pytest.fixture
+def registry():
+    """Say how the bed's registries answer this guest; no other one notices."""
+
+    def answers(*states: str) -> None:
+        subprocess.run([BED, "hub", GUEST, *states], check=True)
+
+    yield answers
+    answers("plain")
+
+
+@pytest.fixture
 def heal(guest, request) -> Healing:
     """The guest that is to heal itself."""
     # testinfra makes the host the first parameter of every test.
