@@ -101,6 +101,17 @@ def browse(address):
 
 
 @pytest.fixture
+def registry():
+    """Say how the bed's registries answer this guest; no other one notices."""
+
+    def answers(*states: str) -> None:
+        subprocess.run([BED, "hub", GUEST, *states], check=True)
+
+    yield answers
+    answers("plain")
+
+
+@pytest.fixture
 def heal(guest, request) -> Healing:
     """The guest that is to heal itself, when a test says so and not at the timer's next tick, which is chance."""
     guest.run("systemctl stop felhom-base-infra.timer")

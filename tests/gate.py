@@ -107,7 +107,7 @@ JOBS = [
     scenario("fleet", "prepared-configured"),
     scenario("pve_hostname"),
     scenario("alternative"),
-    Job("unit", "python -m pytest -n 2 tests/unit tests/report tests/versions tests/test_gate.py", ("venv",)),
+    Job("unit", "python -m pytest -n 2 tests/unit tests/bed tests/report tests/versions tests/test_gate.py", ("venv",)),
     Job("types", "make --no-print-directory types", ("venv",)),
     Job("style", "ruff check && ruff format --check && yamllint --strict . && antsibull-changelog lint", ("venv",)),
 ]

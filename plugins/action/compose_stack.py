@@ -80,6 +80,7 @@ ARGUMENT_SPEC = {
     "observed": {"type": "dict", "default": {}},
     "wait": {"type": "str", "choices": ["healthy", "running", "none"], "default": "healthy"},
     "wait_timeout": {"type": "int", "default": 120},
+    "pull_timeout": {"type": "int", "default": 300},
     "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
 }
 
@@ -87,6 +88,7 @@ _SHIPPED_AS_GIVEN = (
     "state",
     "wait",
     "wait_timeout",
+    "pull_timeout",
     "foreign",
     "gates",
     "accepted_gates",

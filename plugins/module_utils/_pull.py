@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
+import pty
+import select
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 
@@ -43,13 +47,56 @@ class Credential:
         shutil.rmtree(self._folder)
 
 
-def pull(run: Run, pin: str, config: str | None = None) -> None:
-    """Pull a pinned image and give it its tag. config is a folder with Docker's config.json. Raises PullError."""
-    command = ["docker"] + (["--config", config] if config else []) + ["pull", "--quiet", pin]
-    code, _out, err = run(command)
-    if code:
-        raise PullError(f"image {pin} is not on the guest and can't be pulled: {last_line(err)}")
+def pull(run: Run, pin: str, silence: float, config: str | None = None) -> None:
+    """Pull a pinned image and give it its tag. Raises PullError, also when nothing of it comes for silence seconds.
+
+    config is a folder with Docker's config.json.
+    """
+    code, err = _watch(["docker"] + (["--config", config] if config else []) + ["pull", pin], silence)
+    if code != 0:
+        reason = _reason(code, last_line(err), silence)
+        raise PullError(f"image {pin} is not on the guest and can't be pulled: {reason}")
     tag(run, pin)
+
+
+def _watch(command: list[str], silence: float) -> tuple[int | None, str]:
+    """A program's status and error output. None: it showed no progress for silence seconds and was ended.
+
+    The engine waits for ever for a transfer whose other end keeps the connection and sends nothing, and a deadline for
+    the whole would be too short for a slow line. On a terminal alone Docker says how many bytes there are.
+    """
+    ours, its = pty.openpty()
+    silent = False
+    with tempfile.TemporaryFile() as errors:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=errors) as process:
+            os.close(its)
+            try:
+                while select.select([ours], [], [], silence)[0]:
+                    os.read(ours, 65536)
+                silent = True
+                # The engine gives a pull up when nobody is there any more who asked for it.
+                process.kill()
+            except OSError as error:
+                # So a terminal says that whoever had it is gone.
+                if error.errno != errno.EIO:
+                    process.kill()
+                    raise
+            finally:
+                os.close(ours)
+        errors.seek(0)
+        return None if silent else process.returncode, errors.read().decode(errors="replace")
+
+
+def _reason(code: int | None, said: str, silence: float) -> str:
+    """Why a pull failed, and what helps where the registry's own words do not tell."""
+    if code is None:
+        return f"nothing more of it came for {silence:g} s; run this again when the way to the registry is well"
+    if "toomanyrequests" in said.lower():
+        return (
+            f"the registry's rate limit is reached ({said}); log in to it on the guest with 'docker login', wait "
+            "(Docker Hub counts the pulls of the last 6 hours), or use a golden image that has it (playbooks/bake.yml)"
+        )
+    return said
 
 
 def tag(run: Run, pin: str) -> None:

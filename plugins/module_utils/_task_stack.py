@@ -301,7 +301,7 @@ def _bring_images(module: AnsibleModule, reasons: list[_drift.Reason]) -> None:
     services = module.params["services"]
     for pin in sorted({services[reason.subject]["image"] for reason in reasons if reason.kind == "image_absent"}):
         try:
-            _pull.pull(module.run_command, pin)
+            _pull.pull(module.run_command, pin, module.params["pull_timeout"])
         except _pull.PullError as error:
             raise Refused(f"{error}; nothing was changed") from error
 

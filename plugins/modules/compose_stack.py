@@ -227,6 +227,12 @@ options:
     description: Seconds to wait for O(wait=healthy). A stack that is not well by then goes back.
     type: int
     default: 120
+  pull_timeout:
+    description:
+      - Seconds without progress after which the pull of an image is given up. How long it takes in all is not bounded.
+      - The engine tells of progress every 512 KiB, or every hundredth of a layer where that is less.
+    type: int
+    default: 300
   state_dir:
     description: Where the manifest of what was applied is kept on the guest.
     type: path

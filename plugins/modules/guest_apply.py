@@ -70,6 +70,10 @@ options:
         description: See M(felhom.base_infra.compose_stack).
         type: int
         required: true
+      pull_timeout:
+        description: See M(felhom.base_infra.compose_stack).
+        type: int
+        required: true
       foreign:
         description: See M(felhom.base_infra.compose_stack).
         type: str
@@ -303,6 +307,7 @@ def stack_options() -> dict[str, Any]:
         "rendering": {"type": "str", "required": True},
         "wait": {"type": "str", "choices": ["healthy", "running", "none"], "required": True},
         "wait_timeout": {"type": "int", "required": True},
+        "pull_timeout": {"type": "int", "required": True},
         "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "required": True},
         "files": {"type": "list", "elements": "dict", "required": True, "options": file},
         "directories": {

@@ -39,6 +39,10 @@ options:
   password:
     description: Password or token at O(registry).
     type: str
+  pull_timeout:
+    description: As with M(felhom.base_infra.compose_stack).
+    type: int
+    default: 300
 """
 
 EXAMPLES = r"""
@@ -76,6 +80,7 @@ def main() -> None:
             "registry": {"type": "str"},
             "username": {"type": "str"},
             "password": {"type": "str", "no_log": True},
+            "pull_timeout": {"type": "int", "default": 300},
         },
         required_together=[login],
         supports_check_mode=True,
@@ -101,7 +106,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
                 login = (module.params[key] for key in ("registry", "username", "password"))
                 config = stack.enter_context(_pull.Credential(*login))
             for pin in absent:
-                _pull.pull(module.run_command, pin, config)
+                _pull.pull(module.run_command, pin, module.params["pull_timeout"], config)
         for pin in untagged:
             _pull.tag(module.run_command, pin)
         still_absent, still_untagged = plan(wanted, *_engine.tagged_images())

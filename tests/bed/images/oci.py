@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _TYPE = "application/vnd.oci.image."
+_MANIFEST, _INDEX = _TYPE + "manifest.v1+json", _TYPE + "index.v1+json"
 
 
 class Image(NamedTuple):
-    """What is pushed: an index that names one manifest, its configuration, and its layers."""
+    """What is pushed: an index, the manifests it names, and all their blobs."""
 
     index: bytes
-    manifest: bytes
-    config: bytes
-    layers: list[bytes]
+    manifests: list[bytes]
+    blobs: list[bytes]
 
     @property
     def digest(self) -> str:
@@ -54,42 +54,60 @@ def layer(files: dict[str, tuple[Path | bytes, int]], links: dict[str, str]) -> 
 
 
 def image(layers: list[bytes], config: dict[str, Any]) -> Image:
-    """An image for amd64 Linux of uncompressed layers. config is the OCI configuration's own `config`."""
-    described = _json(
-        {
-            "created": "1970-01-01T00:00:00Z",
-            "architecture": "amd64",
-            "os": "linux",
-            "config": config,
-            "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in layers]},
-        }
-    )
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": _TYPE + "manifest.v1+json",
-            "config": _descriptor("config.v1+json", described),
-            "layers": [_descriptor("layer.v1.tar", data) for data in layers],
-        }
-    )
-    platform = {"platform": {"architecture": "amd64", "os": "linux"}}
-    index = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": _TYPE + "index.v1+json",
-            "manifests": [_descriptor("manifest.v1+json", manifest) | platform],
-        }
-    )
-    return Image(index, manifest, described, layers)
+    """An image of uncompressed layers. config is the OCI configuration's own `config`.
+
+    The index is as buildx makes them and the Hub serves them: several platforms, and an attestation for each. Only
+    amd64 can be run; what arm64 has instead of the layers says so.
+    """
+    # First what is not to be taken: who takes the first entry takes the wrong one.
+    platforms = {
+        "arm64": [layer({"/README": (b"The test bed has this image for amd64 only.\n", 0o644)}, {})],
+        "amd64": layers,
+    }
+    manifests, blobs, entries, attestations = [], [], [], []
+    for architecture, contents in platforms.items():
+        platform = {"architecture": architecture, "os": "linux"}
+        described = _config(platform, contents, {"config": config})
+        manifest = _manifest(described, [_descriptor(_TYPE + "layer.v1.tar", data) for data in contents])
+        statement = _json(
+            {
+                "_type": "https://in-toto.io/Statement/v0.1",
+                "predicateType": "https://slsa.dev/provenance/v0.2",
+                "subject": [{"name": "_", "digest": {"sha256": digest(manifest).removeprefix("sha256:")}}],
+                "predicate": {"builder": {"id": ""}, "buildType": "https://mobyproject.org/buildkit@v1"},
+            }
+        )
+        nowhere = {"architecture": "unknown", "os": "unknown"}
+        attesting = _config(nowhere, [statement], {})
+        annotation = {"annotations": {"in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2"}}
+        attestation = _manifest(attesting, [_descriptor("application/vnd.in-toto+json", statement) | annotation])
+        about = {"vnd.docker.reference.digest": digest(manifest), "vnd.docker.reference.type": "attestation-manifest"}
+        manifests += [manifest, attestation]
+        blobs += [*contents, described, statement, attesting]
+        entries.append(_descriptor(_MANIFEST, manifest) | {"platform": platform})
+        attestations.append(_descriptor(_MANIFEST, attestation) | {"platform": nowhere, "annotations": about})
+    index = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries + attestations})
+    return Image(index, manifests, blobs)
+
+
+def _config(platform: dict[str, str], layers: list[bytes], more: dict[str, Any]) -> bytes:
+    contents = {"type": "layers", "diff_ids": [digest(data) for data in layers]}
+    return _json({"created": "1970-01-01T00:00:00Z", "rootfs": contents} | platform | more)
+
+
+def _manifest(config: bytes, layers: list[dict[str, Any]]) -> bytes:
+    described = _descriptor(_TYPE + "config.v1+json", config)
+    return _json({"schemaVersion": 2, "mediaType": _MANIFEST, "config": described, "layers": layers})
 
 
 def push(registry: str, repository: str, tag: str, built: Image) -> None:
     """Bring an image to a registry, blob by blob, but for what it has already."""
     base = f"{registry}/v2/{repository}"
-    for blob in [*built.layers, built.config]:
+    for blob in built.blobs:
         _push_blob(base, registry, blob)
-    _request("PUT", f"{base}/manifests/{digest(built.manifest)}", built.manifest, _TYPE + "manifest.v1+json")
-    _request("PUT", f"{base}/manifests/{tag}", built.index, _TYPE + "index.v1+json")
+    for manifest in built.manifests:
+        _request("PUT", f"{base}/manifests/{digest(manifest)}", manifest, _MANIFEST)
+    _request("PUT", f"{base}/manifests/{tag}", built.index, _INDEX)
 
 
 def _push_blob(base: str, registry: str, blob: bytes) -> None:
@@ -106,7 +124,7 @@ def _push_blob(base: str, registry: str, blob: bytes) -> None:
 
 
 def _descriptor(kind: str, data: bytes) -> dict[str, Any]:
-    return {"mediaType": _TYPE + kind, "digest": digest(data), "size": len(data)}
+    return {"mediaType": kind, "digest": digest(data), "size": len(data)}
 
 
 def _json(value: Any) -> bytes:

@@ -10,7 +10,7 @@ import time
 
 from . import rootfs
 from .process import becomes, run, succeeds
-from .settings import BRIDGE, FIRST_ID, GATEWAY, GUESTS, KEYS, NETWORK, fail, say
+from .settings import BRIDGE, FAULTS, FIRST_ID, GATEWAY, GUESTS, KEYS, NETWORK, fail, say
 
 BOOT_TIMEOUT = 600  # seconds; a guest that converges itself does it at its start
 STOP_TIMEOUT = 300  # seconds; containers that ignore SIGTERM take 10 each
@@ -84,6 +84,8 @@ class Guest:
         self.folder.mkdir(parents=True)
         address = next(str(address) for address in list(NETWORK.hosts())[10:] if str(address) not in taken)
         (self.folder / "address").write_text(address)
+        # An earlier guest may have had this address.
+        self.set_faults([])
 
     def create(self, source: Guest | None = None, online: bool = True) -> None:
         """Make a reserved guest: an overlay over the root filesystem, or a stopped guest's, and an engine folder."""
@@ -196,6 +198,15 @@ class Guest:
             fail(f"{self.root} can't be unmounted: something still uses it")
         if self.folder.exists():
             shutil.rmtree(self.folder)
+
+    def set_faults(self, faults: list[str]) -> None:
+        """What it suffers from the registry from now on."""
+        told = FAULTS / self.address
+        if faults:
+            told.with_name(self.name).write_text(" ".join(faults))
+            told.with_name(self.name).rename(told)
+        else:
+            told.unlink(missing_ok=True)
 
     def logs(self) -> str:
         """What a failed test wants to know."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
-from .process import run, start_service, stop_service, succeeds
-from .settings import BED, BRIDGE, CACHE, GATEWAY, KEYS, NETWORK, PINS, REGISTRY, RUN, fail
+from hub import BLOBS, HUB, PRIVATE, TOKENS
 
-HUB = "registry-1.docker.io"
-PRIVATE = "registry.felhom.test"
+from .process import run, start_service, stop_service, succeeds
+from .settings import BED, BRIDGE, CACHE, FAULTS, GATEWAY, KEYS, NETWORK, PINS, REGISTRY, RUN, fail
+
 EDGES = ["region1.v2.argotunnel.com", "region2.v2.argotunnel.com"]
 # Where the customer's zones, the authority and Cloudflare's API are played.
 ZONES = ["acme.felhom.test", "extra.felhom.test"]
@@ -31,14 +31,22 @@ def up() -> None:
     run("ip", "link", "set", BRIDGE, "up")
     _certificates()
     real = hub_is_real()
-    names = [PRIVATE, AUTHORITY, *([] if real else [HUB, *EDGES])]
+    names = [PRIVATE, AUTHORITY, *([] if real else [HUB, TOKENS, BLOBS, *EDGES])]
     # Without a server to ask dnsmasq refuses every other name at once; one that hangs costs each pull 10 s.
     upstream = [] if real else ["--no-resolv"]
     addresses = [f"--address=/{name}/{GATEWAY}" for name in names]
     zones = [f"--server=/{zone}/{GATEWAY}#{ZONE_PORT}" for zone in ZONES]
     start_service(
         "dnsmasq",
-        *["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-hosts"],
+        *[
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--pid-file=",
+            "--user=root",
+            "--no-hosts",
+            "--log-facility=-",
+        ],
         *[
             "--bind-interfaces",
             f"--listen-address={GATEWAY}",
@@ -49,22 +57,24 @@ def up() -> None:
             "--no-negcache",
         ],
     )
-    tls = f", tls: {{certificate: {KEYS}/registry.crt, key: {KEYS}/registry.key}}"
-    for name, address, extra in (("registry", f"{GATEWAY}:5000", ""), ("hub", f"{GATEWAY}:443", tls)):
-        configuration = RUN / f"{name}.yml"
-        configuration.write_text(
-            "version: 0.1\nlog: {level: warn}\n"
-            f"storage: {{filesystem: {{rootdirectory: {CACHE}/registry}}, delete: {{enabled: true}}}}\n"
-            f'http: {{addr: "{address}"{extra}}}\n'
-        )
-        start_service(name, "docker-registry", "serve", configuration)
+    configuration = RUN / "registry.yml"
+    configuration.write_text(
+        "version: 0.1\nlog: {level: warn}\n"
+        f"storage: {{filesystem: {{rootdirectory: {CACHE}/registry}}, delete: {{enabled: true}}}}\n"
+        f'http: {{addr: "{GATEWAY}:5000"}}\n'
+    )
+    start_service("registry", "docker-registry", "serve", configuration)
+    FAULTS.mkdir(exist_ok=True)
+    certificate = [KEYS / "registry.crt", KEYS / "registry.key"]
+    start_service("hub", sys.executable, BED / "hub.py", GATEWAY, 443, CACHE / "registry", *certificate, FAULTS)
     start_service("cloudflare", sys.executable, BED / "cloudflare.py", GATEWAY, API_PORT, ZONE_PORT, *ZONES)
     _authority()
     if real:
         _nat("-A")
     else:
         edge("up")
-    _wait_for_registry()
+    _wait_for(REGISTRY, "registry")
+    _wait_for(f"https://{GATEWAY}", "hub")
 
 
 def down() -> None:
@@ -145,9 +155,10 @@ def _answers(url: str) -> bool:
         urllib.request.urlopen(url, timeout=3)
     except urllib.error.HTTPError as error:
         return error.code == 401
-    except (OSError, ssl.SSLError):
+    except OSError:
         return False
-    return True
+    # The Hub asks everybody for a token first. Who does not is a portal of this machine's network.
+    return False
 
 
 def _certificates() -> None:
@@ -157,7 +168,7 @@ def _certificates() -> None:
         made = ["-keyout", KEYS / "ca.key", "-out", KEYS / "ca.crt"]
         run(*openssl, "-x509", "-days", 3650, "-subj", "/CN=felhom bed", *made)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "felhom bed", "-f", KEYS / "ssh")
-    names = f"subjectAltName=DNS:{HUB},DNS:{PRIVATE},DNS:{AUTHORITY}\n"
+    names = "subjectAltName=" + ",".join(f"DNS:{name}" for name in [HUB, TOKENS, BLOBS, PRIVATE, AUTHORITY]) + "\n"
     if (KEYS / "registry.crt").exists() and (KEYS / "names").read_text() == names:
         return
     (KEYS / "registry.crt").unlink(missing_ok=True)
@@ -169,11 +180,12 @@ def _certificates() -> None:
     )
 
 
-def _wait_for_registry() -> None:
+def _wait_for(url: str, service: str) -> None:
     for _ in range(100):
-        if succeeds("curl", "-fsS", "--noproxy", "*", "--max-time", 1, f"{REGISTRY}/v2/"):
+        if succeeds("curl", "-sS", "--insecure", "--noproxy", "*", "--max-time", 1, f"{url}/v2/"):
             return
-    fail(f"the registry does not answer on {REGISTRY}; see {RUN}/registry.log")
+        time.sleep(0.1)
+    fail(f"{url} does not answer; see {RUN}/{service}.log")
 
 
 def _nat(action: str) -> None:

@@ -18,6 +18,8 @@ GUESTS = HOME / "guests"
 RUN = HOME / "run"
 KEYS = HOME / "keys"
 PINS = RUN / "pins.json"
+# What single guests suffer from the registry, in a file for each address; see hub.py.
+FAULTS = RUN / "faults"
 
 BRIDGE = os.environ.get("FELHOM_BED_BRIDGE", "felhombr0")
 NETWORK = ipaddress.ip_network(os.environ.get("FELHOM_BED_NET", "172.30.0.0/24"))
