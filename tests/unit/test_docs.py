@@ -11,6 +11,8 @@ import pytest
 import yaml
 from ansible_collections.felhom.base_infra.plugins.module_utils import _commands
 
+pytestmark = pytest.mark.ansible
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

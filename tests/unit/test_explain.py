@@ -13,6 +13,8 @@ import yaml
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _explain
 from test_bootstrap import SECRET, token
 
+pytestmark = pytest.mark.ansible
+
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = {
     "problems": [],

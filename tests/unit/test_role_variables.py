@@ -8,6 +8,8 @@ from ansible_collections.felhom.base_infra.plugins.filter.cf_tokens import Filte
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _role_variables
 from test_bootstrap import SECRET, token
 
+pytestmark = pytest.mark.ansible
+
 OPTIONS = {"base_traefik_cf_api_token": ["base_traefik_cf_token"], "base_traefik_log_level": []}
 
 

@@ -4,16 +4,12 @@
 Real: 2026.8.2, run for shared/facts/images.md. Here "the edge" is a TCP listener of the test bed under the real names.
 """
 
-import base64
-import binascii
-import json
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 EDGES = ["region1.v2.argotunnel.com", "region2.v2.argotunnel.com"]
 CONNECTIONS = 4
@@ -48,6 +44,10 @@ def options(words, known):
 
 
 def token(found):
+    import base64
+    import binascii
+    import json
+
     value = found.get("token") or os.environ.get("TUNNEL_TOKEN", "")
     path = found.get("token-file") or os.environ.get("TUNNEL_TOKEN_FILE", "")
     if not value and path:
@@ -68,26 +68,33 @@ def token(found):
     return decoded
 
 
-class Metrics(BaseHTTPRequestHandler):
-    def do_GET(self):
-        number = sum(ready)
-        if self.path == "/ready":
-            status = 200 if number else 503
-            body = json.dumps(
-                {"status": status, "readyConnections": number, "connectorId": "00000000-0000-0000-0000-0"}
-            )
-        elif self.path == "/healthcheck":
-            status, body = 200, "OK\n"
-        elif self.path == "/metrics":
-            status, body = 200, f"cloudflared_tunnel_ha_connections {number}\n"
-        else:
-            status, body = 404, "404 page not found\n"
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(body.encode())
+def serve_metrics(host, port):
+    # Not at the top: what a health check imports, it imports every few seconds.
+    import json
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-    def log_message(self, *_words):
-        pass
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self):
+            number = sum(ready)
+            if self.path == "/ready":
+                status = 200 if number else 503
+                body = json.dumps(
+                    {"status": status, "readyConnections": number, "connectorId": "00000000-0000-0000-0000-0"}
+                )
+            elif self.path == "/healthcheck":
+                status, body = 200, "OK\n"
+            elif self.path == "/metrics":
+                status, body = 200, f"cloudflared_tunnel_ha_connections {number}\n"
+            else:
+                status, body = 404, "404 page not found\n"
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_words):
+            pass
+
+    ThreadingHTTPServer((host, port), Metrics).serve_forever()
 
 
 def hold(number):
@@ -126,8 +133,7 @@ def run(found):
         log(f"Failed to fetch features, default to disable error={error}", "ERR")
         print("could not lookup srv records on _v2-origintunneld._tcp.argotunnel.com", file=sys.stderr)
         sys.exit(1)
-    server = ThreadingHTTPServer((host, int(port)), Metrics)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=serve_metrics, args=(host, int(port)), daemon=True).start()
     for number in range(CONNECTIONS):
         threading.Thread(target=hold, args=(number,), daemon=True).start()
     while True:

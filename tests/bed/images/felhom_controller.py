@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 BOOTSTRAP = "/etc/felhom-bootstrap/bootstrap.json"
 CONFIGURATION = "/data/controller.yaml"
@@ -29,26 +28,28 @@ def customer_id():
     return found if isinstance(found, str) and found else None
 
 
-class Api(BaseHTTPRequestHandler):
-    def do_GET(self):
-        answers = {
-            "/health": {"status": "ok"},
-            "/api/info": {
-                "hostname": socket.gethostname(),
-                "customer": customer_id(),
-                "configured": os.path.exists(CONFIGURATION),
-                "stacks_dir": STACKS,
-            },
-        }
-        self.send_response(200 if self.path in answers else 404)
-        self.end_headers()
-        self.wfile.write(json.dumps(answers.get(self.path, {})).encode())
-
-    def log_message(self, *_words):
-        pass
-
-
 def serve():
+    # Not at the top: a health check would import it every few seconds.
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self):
+            answers = {
+                "/health": {"status": "ok"},
+                "/api/info": {
+                    "hostname": socket.gethostname(),
+                    "customer": customer_id(),
+                    "configured": os.path.exists(CONFIGURATION),
+                    "stacks_dir": STACKS,
+                },
+            }
+            self.send_response(200 if self.path in answers else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers.get(self.path, {})).encode())
+
+        def log_message(self, *_words):
+            pass
+
     print("Stand-in for felhom-controller, made for felhom.base_infra's tests", flush=True)
     print(f"customer: {customer_id() or 'not known yet, waiting for ' + BOOTSTRAP}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
