@@ -10,7 +10,7 @@ import time
 
 from . import rootfs
 from .process import becomes, run, succeeds
-from .settings import BRIDGE, FAULTS, FIRST_ID, GATEWAY, GUESTS, KEYS, NETWORK, fail, say
+from .settings import BRIDGE, FAULTS, FIRST_ID, GATEWAY, GUESTS, HOME, KEYS, NETWORK, fail, say
 
 BOOT_TIMEOUT = 600  # seconds; a guest that converges itself does it at its start
 STOP_TIMEOUT = 300  # seconds; containers that ignore SIGTERM take 10 each
@@ -79,13 +79,17 @@ class Guest:
         return lower.read_text().count(":") + 1 if lower.exists() else 0
 
     def reserve(self) -> None:
-        """Have a folder, and an address on the bridge that no guest has. Needs the bed's lock."""
+        """Have a folder, and an address on the bridge that no guest had for long. Needs the bed's lock."""
+        # Who had it lately is remembered, by ssh's open connections for a minute: "Data could not be sent to remote
+        # host", "Connection timed out".
+        last = HOME / "last-address"
+        addresses = [str(address) for address in NETWORK.hosts()][10:]
+        begin = addresses.index(last.read_text()) + 1 if last.exists() else 0
         taken = {path.read_text() for path in GUESTS.glob("*/address")}
+        address = next(address for address in addresses[begin:] + addresses[:begin] if address not in taken)
+        last.write_text(address)
         self.folder.mkdir(parents=True)
-        address = next(str(address) for address in list(NETWORK.hosts())[10:] if str(address) not in taken)
         (self.folder / "address").write_text(address)
-        # An earlier guest may have had this address.
-        self.set_faults([])
 
     def create(self, source: Guest | None = None, online: bool = True) -> None:
         """Make a reserved guest: an overlay over the root filesystem, or a stopped guest's, and an engine folder."""
