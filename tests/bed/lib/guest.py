@@ -84,7 +84,8 @@ class Guest:
         # host", "Connection timed out".
         last = HOME / "last-address"
         addresses = [str(address) for address in NETWORK.hosts()][10:]
-        begin = addresses.index(last.read_text()) + 1 if last.exists() else 0
+        known = last.read_text() if last.exists() else ""
+        begin = addresses.index(known) + 1 if known in addresses else 0
         taken = {path.read_text() for path in GUESTS.glob("*/address")}
         address = next(address for address in addresses[begin:] + addresses[:begin] if address not in taken)
         last.write_text(address)
