@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-PYTHON ?= python3
+# A distribution's Python needs a fifth less time than one that pyenv built; not each has the means to make a venv.
+PYTHON ?= $(shell for each in /usr/bin/python3 python3; do \
+  "$$each" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && exit; done; echo python3)
 VENV := .venv
 # Python's byte-code cache is what makes the second start of Ansible quick; some machines switch it off.
 unexport PYTHONDONTWRITEBYTECODE
