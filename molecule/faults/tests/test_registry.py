@@ -37,8 +37,8 @@ def newer() -> str:
     return pushed("cloudflare/cloudflared:2026.10.1")
 
 
-def converge(play, pin: str, **variables: object):
-    run = play("site.yml", "--extra-vars", json.dumps({"base_cloudflared_image": pin} | variables))
+def converge(play, pin: str, **more: int):
+    run = play("site.yml", "--extra-vars", json.dumps({"base_cloudflared_image": pin} | more))
     return run, " ".join(run.output.split())
 
 
@@ -83,12 +83,9 @@ def test_a_private_registry_wants_its_login(guest, host, registry):
 
     login = {"registry": "registry.felhom.test", "username": "felhom-bed"}
     for given in ({}, login | {"password": "no-password-of-anybody"}):
-        with pytest.raises(host.ansible.AnsibleException) as refused:
-            pull(**given)
-        told = refused.value.result["msg"]
+        told = pull(**given)["msg"]
         assert told.startswith(f"image {pin} is not on the guest and can't be pulled: ")
         assert "no-password-of-anybody" not in told
-        print(told)
     assert pull(**login, password="test-registry" + "-password")["pulled"] == [pin]
     assert guest.run("ls -A /root/.docker /run/felhom-base-infra-* 2>/dev/null || true") == ""
     guest.run(f"docker rmi {pin} {pin.partition('@')[0]}")
