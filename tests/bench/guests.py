@@ -35,6 +35,8 @@ def measure() -> dict[str, dict[str, float]]:
     """Seconds of wall clock and of CPU, in all and for each guest."""
     with tempfile.TemporaryDirectory(prefix="felhom-bench-") as name:
         folder = Path(name)
+        # Ansible takes no interpreter whose path has a space, as that of this checkout may have.
+        (folder / "venv").symlink_to(sys.prefix)
         ours, usual = _ours(folder), _usual(folder)
         # So that nothing differs any more when it is measured.
         for command, guests in ((ours, max(SIZES)), (usual, COMPARED)):
@@ -65,7 +67,7 @@ def _run(folder: Path, command: list[str], guests: int, forks: int) -> dict[str,
     """One run, with what it cost."""
     print(f"fleet: {Path(command[-1]).name}, {guests} guests, {forks} forks", file=sys.stderr, flush=True)
     hosts = {f"guest-{number}": None for number in range(guests)}
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    local = {"ansible_connection": "local", "ansible_python_interpreter": str(folder / "venv/bin/python")}
     inventory = folder / "inventory.yml"
     inventory.write_text(yaml.safe_dump({"guests": {"hosts": hosts, "vars": local | {"bench": str(folder)}}}))
     whole = [*command, "-i", str(inventory), "--forks", str(forks)]

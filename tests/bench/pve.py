@@ -69,7 +69,9 @@ def of_a_method(method: str, cluster: Path, wanted: dict[int, str], api: fleet.A
     """Seconds of an empty ansible-playbook, and of what each of two tasks adds to it."""
     options = api.options if method == "api" else {"method": "pct", "pve_dir": str(cluster / "pve")}
     ours = {"felhom.base_infra.pve_ct_hostname": {"hostnames": "{{ wanted }}", **options}}
-    variables = {"api": api.options, "pct": str(cluster / "bin/pct"), "ansible_python_interpreter": sys.executable}
+    variables = {"api": api.options, "pct": str(cluster / "bin/pct")}
+    # Ansible takes no interpreter whose path has a space, as that of this checkout may have.
+    variables["ansible_python_interpreter"] = str(cluster / "bin/python")
     empty, ours_took, sample = [], [], []
     for number in range(ROUNDS):
         print(f"1,000 guests by {method}: round {number + 1} of {ROUNDS}", file=sys.stderr, flush=True)
