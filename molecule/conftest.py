@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import socket
+import ssl
 import subprocess
+import time
 
 import pytest
 import runs
@@ -97,6 +101,44 @@ def browse(address):
         return int(code), location
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def authority() -> str:
+    """The certificate, PEM, to which what the bed's authority issued leads up."""
+    return subprocess.run([BED, "issuer"], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def served(address, authority):
+    """The certificate that is served for a name, checked against the bed's authority; waits for its issuance."""
+    trust = ssl.create_default_context(cadata=authority)
+
+    def get(name: str, seconds: float = 90) -> dict:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                with (
+                    socket.create_connection((address, 443), timeout=5) as plain,
+                    trust.wrap_socket(plain, server_hostname=name) as tls,
+                ):
+                    return tls.getpeercert()
+            except ssl.SSLError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    return get
+
+
+@pytest.fixture
+def browser():
+    """Open a real browser, or several: browser({"files.example.org": "192.0.2.1"}, authority)."""
+    # It takes a third of a second that most scenarios need not spend.
+    from browser import opened
+
+    with contextlib.ExitStack() as all_opened:
+        yield lambda *words: all_opened.enter_context(opened(*words))
 
 
 @pytest.fixture

@@ -4,45 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import socket
-import ssl
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-BED = Path(__file__).resolve().parents[3] / "tests/bed/bed"
 ACME_FILE = "/opt/docker/traefik/acme/acme.json"
 STATUS_FILE = "/var/lib/felhom-base-infra/status.json"
-
-
-@pytest.fixture(scope="module")
-def trust() -> ssl.SSLContext:
-    """A client that trusts the bed's authority and nobody else."""
-    root = subprocess.run([BED, "issuer"], check=True, capture_output=True, text=True).stdout
-    return ssl.create_default_context(cadata=root)
-
-
-@pytest.fixture
-def served(address, trust):
-    """The certificate that is served for a name, checked against the bed's authority; waits for its issuance."""
-
-    def get(name: str, seconds: float = 90) -> dict:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                with (
-                    socket.create_connection((address, 443), timeout=5) as plain,
-                    trust.wrap_socket(plain, server_hostname=name) as tls,
-                ):
-                    return tls.getpeercert()
-            except ssl.SSLError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.5)
-
-    return get
 
 
 def names(certificate: dict) -> set[str]:

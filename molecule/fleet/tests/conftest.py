@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -86,6 +87,14 @@ class Fleet:
     def ids(self, guest: str) -> str:
         return self.shell(guest, "docker ps --all --no-trunc --format '{{.Names}} {{.ID}}' | sort")
 
+    def wait_until_well(self, *names: str) -> None:
+        """What needs some seconds after a start: a certificate, a container's health check, the tunnel's connection."""
+        end = time.monotonic() + 90
+        while (run := self.play("health.yml", "--limit", ",".join(names))).report["verdicts"]["ok"] < len(names):
+            assert time.monotonic() < end, run.output
+            time.sleep(1)
+        assert run.status == 0
+
 
 class Run:
     """A finished run: status, output, and the report it left."""
@@ -93,8 +102,9 @@ class Run:
     def __init__(self, status: int, output: str, directory: str) -> None:
         self.status, self.output = status, output
         folder = Path(directory)
+        self.page = folder / "health.html"
         self.report = json.loads((folder / "health.json").read_text()) if folder.exists() else {}
-        self.rows = Rows((folder / "health.html").read_text()).guests if folder.exists() else {}
+        self.rows = Rows(self.page.read_text()).guests if folder.exists() else {}
         self.guests = {guest["name"]: guest for guest in self.report.get("guests", [])}
 
     def told(self, guest: str, check_id: str) -> tuple[str, str]:
