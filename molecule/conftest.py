@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import ssl
 import subprocess
 
 import pytest
 import runs
 from healing import HEALED, Healing
 from runs import GUEST, ROOT
-from waiting import ANSWER
+from waiting import ANSWER, served_certificate
 
 BED = ROOT / "tests/bed/bed"
 
@@ -98,6 +100,29 @@ def browse(address):
         return int(code), location
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def authority() -> str:
+    """The certificate, PEM, to which what the bed's authority issued leads up."""
+    return subprocess.run([BED, "issuer"], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def served(address, authority):
+    """The certificate that is served for a name, checked against the bed's authority; waits for its issuance."""
+    trust = ssl.create_default_context(cadata=authority)
+    return lambda name: served_certificate(address, 443, name, trust)
+
+
+@pytest.fixture
+def browser():
+    """Open a real browser, or several: browser({"files.example.org": "192.0.2.1"}, authority)."""
+    # It takes a third of a second that most scenarios need not spend.
+    from browser import opened
+
+    with contextlib.ExitStack() as all_opened:
+        yield lambda *words: all_opened.enter_context(opened(*words))
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import struct
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _report
+from browser import Browser, opened
 from fleet_sample import HOSTILE, fleet, report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,122 +76,82 @@ def test_where_the_report_goes(given, found):
     assert done.stdout == f"{found!r}\n"
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    if not shutil.which("chromium"):
-        apt = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
-        done = subprocess.run(apt, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, capture_output=True)
-        if done.returncode:
-            subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-            subprocess.run(apt, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True, capture_output=True)
-    return "chromium"
+@pytest.fixture(scope="module")
+def window() -> Browser:
+    with opened({}) as window:
+        yield window
 
 
-class Browser:
-    """The page in Chromium, with nothing in reach but the file."""
-
-    def __init__(self, program: str, folder: Path) -> None:
-        self._command = [
-            program,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--user-data-dir={folder}/profile",
-        ]
-        self._command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking", "--no-first-run"]
-        self._folder = folder
-        self._page = folder / "health.html"
-        self._page.write_text(_report.page(report()))
-
-    def answer(self, script: str, *options: str):
-        """What a script finds in the page once all of the page's own has run."""
-        asking = self._folder / "asking.html"
-        ask = f"document.body.dataset.answer = JSON.stringify((() => {{ {script} }})());"
-        asking.write_text(self._page.read_text().replace("</body>", f"<script>{ask}</script></body>"))
-        command = [*self._command, *options, "--virtual-time-budget=2000", "--dump-dom", asking.as_uri()]
-        dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
-        given = dom.partition('data-answer="')[2].partition('"')[0]
-        for entity, sign in (("&quot;", '"'), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
-            given = given.replace(entity, sign)
-        return json.loads(given)
-
-    def screenshot(self, target: Path, *options: str) -> None:
-        target.parent.mkdir(exist_ok=True)
-        command = [*self._command, *options, "--window-size=1280,760", f"--screenshot={target}", self._page.as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
+@pytest.fixture
+def page(window, tmp_path) -> Browser:
+    """The page, just opened."""
+    path = tmp_path / "health.html"
+    path.write_text(_report.page(report()))
+    window.traffic()
+    window.open(path.as_uri())
+    return window
 
 
-@pytest.fixture(scope="session")
-def browser(chromium, tmp_path_factory) -> Browser:
-    return Browser(chromium, tmp_path_factory.mktemp("browser"))
+NAME = "#guests td.name"
 
 
-NAMES = "[...document.querySelectorAll('tbody.guest')].filter(b => !b.hidden).map(b => b.rows[0].cells[0].innerText)"
+def column(page: Browser, title: str) -> None:
+    page.driver.find_element("xpath", f"//th/button[text()='{title}']").click()
 
 
-def test_every_guest_has_its_row(browser):
-    names = browser.answer(f"return {NAMES};")
-    assert sorted(names) == sorted(guest.name for guest in fleet())
-    cells = "[...document.querySelectorAll('tbody.guest')].find(b => b.dataset.verdict === 'ok').rows[0].cells"
-    assert browser.answer(f"return [...{cells}].map(cell => cell.innerText);") == [
+def test_every_guest_has_its_row(page):
+    assert sorted(page.texts(NAME)) == sorted(guest.name for guest in fleet())
+    row = page.all("#guests [data-verdict=ok] > tr:first-child")[0]
+    assert [cell.text for cell in row.find_elements("tag name", "td")] == [
         *("guest-10", "ok", "", "59", "2026-11-22 13:00\nc0ffeec0ff", "–", "unchanged", "2.1"),
     ]
 
 
-def test_nothing_of_a_guest_s_is_run(browser):
-    script = "return [document.title, document.images.length, document.scripts.length, document.body.innerText];"
-    title, images, scripts, text = browser.answer(script)
-    assert title == "Guests: 4 of 9 are not well"
-    assert (images, scripts) == (0, 2)  # the page's own, and the one that asks
-    assert HOSTILE in text
+def test_nothing_of_a_guest_s_is_run_and_nothing_is_fetched(page):
+    assert page.driver.title == "Guests: 4 of 9 are not well"
+    assert len(page.driver.find_elements("tag name", "script")) == 1  # the page's own
+    assert page.driver.find_elements("tag name", "img") == []
+    assert HOSTILE in page.texts(NAME)
+    assert [sent["request"]["url"] for sent in page.traffic().sent] == [page.driver.current_url]
+    assert page.complaints() == []
 
 
-def test_nothing_is_fetched(browser):
-    assert browser.answer("return performance.getEntriesByType('resource').map(entry => entry.name);") == []
+def test_columns_sort_both_ways(page):
+    column(page, "Guest")
+    assert [name for name in page.texts(NAME) if name.startswith("guest")] == ["guest-2", "guest-3", "guest-10"]
+    column(page, "Certificate days")
+    assert page.texts(NAME)[:2] == [HOSTILE, "ill"]
+    column(page, "Seconds")
+    column(page, "Seconds")
+    assert page.texts(NAME)[:2] == ["gone", "guest-3"]
 
 
-def test_columns_sort_both_ways(browser):
-    click = "document.querySelectorAll('#guests thead button')[{0}].click();"
-    by_name = browser.answer(click.format(0) + f"return {NAMES};")
-    assert [name for name in by_name if name.startswith("guest")] == ["guest-2", "guest-3", "guest-10"]
-    by_days = browser.answer(click.format(3) + f"return {NAMES};")
-    assert by_days[:2] == [HOSTILE, "ill"]
-    backwards = browser.answer(click.format(7) * 2 + f"return {NAMES};")
-    assert backwards[:2] == ["gone", "guest-3"]
+def test_a_total_shows_only_its_guests(page):
+    (total,) = page.all(".totals [data-verdict=degraded]")
+    total.click()
+    assert page.texts(NAME) == ["cut-off"]
+    total.click()
+    assert len(page.texts(NAME)) == 9
 
 
-def test_a_total_shows_only_its_guests(browser):
-    pressed = "document.querySelector('.totals [data-verdict=degraded]').click();"
-    assert browser.answer(f"{pressed} return {NAMES};") == ["cut-off"]
-    assert len(browser.answer(f"{pressed} {pressed} return {NAMES};")) == 9
-
-
-def test_checks_pins_and_drift_are_one_click_away(browser):
-    text = browser.answer(
-        "const rows = [...document.querySelectorAll('tbody.guest')];"
-        "const details = rows.find(row => row.innerText.startsWith('guest-3')).querySelector('details');"
-        "const before = details.querySelector('h2').checkVisibility(); details.querySelector('summary').click();"
-        "return [before, details.querySelector('h2').checkVisibility(), details.innerText];"
-    )
-    assert text[:2] == [False, True]
+def test_checks_pins_and_drift_are_one_click_away(page):
+    guest = page.driver.find_element("xpath", "//tbody[.//td[@data-sort='guest-3']]")
+    assert not guest.find_element("tag name", "h2").is_displayed()
+    guest.find_element("tag name", "summary").click()
+    assert guest.find_element("tag name", "h2").is_displayed()
     for words in (
         "traefik:v3.7.14@sha256:5555",
         "secrets/tunnel_token has other content",
         "0123456789ab → ba9876543210",
     ):
-        assert words in text[2]
+        assert words in guest.text
 
 
-@pytest.mark.parametrize("scheme, option", [("light", "1"), ("dark", "0")])
-def test_it_follows_the_reader_s_colours(browser, scheme, option):
-    wanted = f"--blink-settings=preferredColorScheme={option}"
-    colours = browser.answer(
-        "const style = getComputedStyle(document.body); return [style.backgroundColor, style.color];", wanted
-    )
-    back, text = (sum(int(part) for part in colour.strip("rgb()").split(",")) for colour in colours)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_follows_the_reader_s_colours(page, scheme):
+    wanted = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    colours = [page.all("body")[0].value_of_css_property(name) for name in ("background-color", "color")]
+    back, text = (sum(int(part) for part in re.findall(r"\d+", colour)[:3]) for colour in colours)
     assert back > text if scheme == "light" else back < text
-    target = ROOT / f"build/health-{scheme}.png"
-    target.unlink(missing_ok=True)
-    browser.screenshot(target, wanted)
-    width, height = struct.unpack(">II", target.read_bytes()[16:24])
-    assert (width, height) == (1280, 760)
+    page.picture(f"health-{scheme}.png")

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import ssl
 import subprocess
-from pathlib import Path
 
 import pytest
-from waiting import ANSWER, served_certificate, wait_for
+from waiting import ANSWER, wait_for
 
-BED = Path(__file__).resolve().parents[3] / "tests/bed/bed"
 ACME_FILE = "/opt/docker/traefik/acme/acme.json"
 STATUS_FILE = "/var/lib/felhom-base-infra/status.json"
-
-
-@pytest.fixture(scope="module")
-def trust() -> ssl.SSLContext:
-    """A client that trusts the bed's authority and nobody else."""
-    root = subprocess.run([BED, "issuer"], check=True, capture_output=True, text=True).stdout
-    return ssl.create_default_context(cadata=root)
-
-
-@pytest.fixture
-def served(address, trust):
-    """The certificate that is served for a name, checked against the bed's authority; waits for its issuance."""
-    return lambda name: served_certificate(address, 443, name, trust)
 
 
 def names(certificate: dict) -> set[str]:

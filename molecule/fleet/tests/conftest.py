@@ -10,6 +10,7 @@ from pathlib import Path
 import ansible_runner
 import pytest
 import runs
+from waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 BED = ROOT / "tests/bed/bed"
@@ -86,6 +87,15 @@ class Fleet:
     def ids(self, guest: str) -> str:
         return self.shell(guest, "docker ps --all --no-trunc --format '{{.Names}} {{.ID}}' | sort")
 
+    def wait_until_well(self, *names: str) -> None:
+        """What needs some seconds after a start: a certificate, a container's health check, the tunnel's connection."""
+
+        def well() -> Run | None:
+            run = self.play("health.yml", "--limit", ",".join(names))
+            return run if run.report["verdicts"]["ok"] == len(names) else None
+
+        assert wait_for(well).status == 0
+
 
 class Run:
     """A finished run: status, output, and the report it left."""
@@ -93,8 +103,9 @@ class Run:
     def __init__(self, status: int, output: str, directory: str) -> None:
         self.status, self.output = status, output
         folder = Path(directory)
+        self.page = folder / "health.html"
         self.report = json.loads((folder / "health.json").read_text()) if folder.exists() else {}
-        self.rows = Rows((folder / "health.html").read_text()).guests if folder.exists() else {}
+        self.rows = Rows(self.page.read_text()).guests if folder.exists() else {}
         self.guests = {guest["name"]: guest for guest in self.report.get("guests", [])}
 
     def told(self, guest: str, check_id: str) -> tuple[str, str]:

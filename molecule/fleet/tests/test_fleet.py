@@ -6,7 +6,6 @@ import json
 import time
 
 import pytest
-from waiting import wait_for
 
 NAMES = ["fleet-gone", "fleet-ill", "fleet-new", "fleet-well"]
 PROBE = "probe.files.acme.felhom.test"
@@ -14,20 +13,10 @@ STATE = "/var/lib/felhom-base-infra"
 TOKEN = "/opt/docker/cloudflared/secrets/tunnel_token"
 
 
-def wait_until_well(fleet, *names: str) -> None:
-    """What needs some seconds after a start: a certificate, a health check of a container, the tunnel's connection."""
-
-    def well():
-        run = fleet.play("health.yml", "--limit", ",".join(names))
-        return run if run.report["verdicts"]["ok"] == len(names) else None
-
-    assert wait_for(well).status == 0
-
-
 @pytest.fixture(scope="module", autouse=True)
 def certificates(fleet):
     """Both configured guests have theirs."""
-    wait_until_well(fleet, "fleet-well", "fleet-ill")
+    fleet.wait_until_well("fleet-well", "fleet-ill")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +71,7 @@ def test_the_probe_tells_the_app_from_the_proxy(fleet, before):
         assert run.told("fleet-well", PROBE)[1].startswith("stops at the app: ")
     finally:
         fleet.shell("fleet-well", "docker unpause filebrowser")
-        wait_until_well(fleet, "fleet-well")
+        fleet.wait_until_well("fleet-well")
 
 
 def test_exit_codes(fleet, before):
@@ -150,7 +139,7 @@ def test_a_runner_repairs_what_is_ill_and_nothing_else(fleet, before):
 
 
 def test_it_is_well_afterwards(fleet, before):
-    wait_until_well(fleet, "fleet-well", "fleet-ill")
+    fleet.wait_until_well("fleet-well", "fleet-ill")
     assert fleet.play("health.yml", "--limit", "!fleet-gone").status == 0
 
 

@@ -1,13 +1,14 @@
 #!/usr/bin/python3 -I
 """Stand-in for FileBrowser Quantum 1.5: the same configuration, strictness, files, port, health and login.
 
-Read at upstream 1.5.4 (backend/common/settings, backend/http) and shared/facts/images.md; not run there. It serves one
-page, the login, the list of a source, and nothing else.
+Read at upstream 1.5.4 (backend/common/settings, backend/http) and shared/facts/images.md; not run there. It serves the
+login, the user's sources, the list of a source, a page that shows these to a browser, and nothing else.
 """
 
 import base64
 import hashlib
 import hmac
+import html
 import json
 import os
 import secrets
@@ -44,6 +45,111 @@ KNOWN_SOURCE_CONFIG = [
     "useLogicalSize",
 ]
 KNOWN_LOGGING = ["levels", "apiLevels", "output", "noColors", "json", "utc", "apiFilter"]
+
+# Not the real program's page, but what it does is asked of the same API in the same way.
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<base href="BASE">
+<link rel="icon" href="data:,">
+<title>FileBrowser (stand-in)</title>
+<style>
+:root { color-scheme: light dark; --back: #f6f7f9; --card: #fff; --text: #1b2430; --faint: #5b6675; --line: #c9d0da;
+  --accent: #2b5fb8; --on-accent: #fff; --wrong: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --back: #12161c; --card: #1a2029; --text: #e4e9f0; --faint: #98a4b3;
+  --line: #3a4554; --accent: #8ab4ff; --on-accent: #12161c; --wrong: #ff8a80; } }
+* { box-sizing: border-box }
+body { margin: 0; background: var(--back); color: var(--text); font: 16px/1.5 system-ui, sans-serif }
+main { max-width: 40em; margin: 0 auto; padding: 24px 16px }
+h1 { margin: 0; font-size: 24px }
+h2 { margin: 16px 0 4px; font-size: 18px }
+.stand-in { margin: 0 0 16px; color: var(--faint) }
+form, #files { padding: 16px; border: 1px solid var(--line); border-radius: 8px; background: var(--card) }
+form { max-width: 22em }
+label { display: block; margin-bottom: 12px }
+input { display: block; width: 100%; padding: 8px; border: 1px solid var(--line); border-radius: 4px;
+  background: var(--back); color: inherit; font: inherit }
+button { padding: 8px 16px; border: 1px solid var(--accent); border-radius: 4px; background: none; color: var(--accent);
+  font: inherit; cursor: pointer }
+form button, button[aria-pressed=true] { background: var(--accent); color: var(--on-accent) }
+#sources { display: flex; flex-wrap: wrap; gap: 8px }
+[role=alert] { color: var(--wrong); font-weight: 600 }
+ul { margin: 0; padding: 0; list-style: none }
+li { padding: 6px 0; border-top: 1px solid var(--line); overflow-wrap: anywhere }
+</style>
+</head>
+<body>
+<main>
+<h1>FileBrowser</h1>
+<p class="stand-in">This is the test bed's stand-in for FileBrowser Quantum.</p>
+<form id="login">
+<label>User name <input name="username" autocomplete="username" required></label>
+<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+<button>Log in</button>
+</form>
+<p id="message" role="alert"></p>
+<section id="files" aria-label="Files" hidden>
+<div id="sources" role="group" aria-label="Sources"></div>
+<h2 id="source"></h2>
+<ul id="items" aria-labelledby="source"></ul>
+</section>
+</main>
+<script>
+"use strict";
+const [form, message, files, sources, source, items] =
+  ["login", "message", "files", "sources", "source", "items"].map(id => document.getElementById(id));
+const REFUSED = {401: "Wrong user name or password.", 429: "Too many tries. Wait a minute, then try again."};
+let token = "";
+
+async function ask(path, options) {
+  const answer = await fetch(path, options);
+  if (!answer.ok) throw new Error(REFUSED[answer.status] ?? `The server answered ${answer.status}.`);
+  return answer;
+}
+
+async function list(path) {
+  return (await ask(path, {headers: {Authorization: `Bearer ${token}`}})).json();
+}
+
+async function open(button) {
+  const found = await list(`api/resources?source=${encodeURIComponent(button.textContent)}`);
+  for (const other of sources.children) other.setAttribute("aria-pressed", String(other === button));
+  source.textContent = found.items.length ? found.name : `${found.name}: no files yet`;
+  items.replaceChildren(...found.items.map(name => Object.assign(document.createElement("li"), {textContent: name})));
+}
+
+function tell(work) {
+  message.textContent = "";
+  work.catch(error => { message.textContent = error.message; });
+}
+
+async function logIn() {
+  const {username, password} = form.elements;
+  const path = `api/auth/login?username=${encodeURIComponent(username.value)}`;
+  const headers = {"X-Password": encodeURIComponent(password.value)};
+  password.value = "";
+  token = await (await ask(path, {method: "POST", headers})).text();
+  sources.replaceChildren(...(await list("api/users?id=self")).scopes.map(({name}) => {
+    const button = Object.assign(document.createElement("button"), {textContent: name});
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => tell(open(button)));
+    return button;
+  }));
+  form.hidden = true;
+  files.hidden = false;
+}
+
+form.addEventListener("submit", event => {
+  event.preventDefault();
+  tell(logIn());
+});
+</script>
+</body>
+</html>
+"""
 
 BURST, PER_SECOND = 8, 10 / 60  # of logins, for each client address
 
@@ -100,7 +206,10 @@ class State:
     def __init__(self):
         found = configuration()
         server, auth = found["server"], found.get("auth", {})
-        self.sources = server["sources"]
+        # By name, which is the folder's where none is given.
+        self.sources = {}
+        for source in server["sources"]:
+            self.sources.setdefault(source.get("name", os.path.basename(source["path"])), source["path"])
         self.base = "/" + server.get("baseURL", "/").strip("/")
         self.port, self.listen = server.get("port", 80), server.get("listen", "0.0.0.0")
         self.trusted = found.get("http", {}).get("trustedHeaders", [])
@@ -174,12 +283,16 @@ class Handler(BaseHTTPRequestHandler):
         route = self._route(path)
         if route == "health":
             self._answer(200, {"status": "OK"})
-        elif route == "":
-            self._answer(200, "<!doctype html><title>FileBrowser</title><p>Stand-in for FileBrowser Quantum.</p>")
+        elif route == "api/users":
+            self._user(urllib.parse.parse_qs(query))
         elif route == "api/resources":
             self._list(urllib.parse.parse_qs(query))
-        else:
+        elif route is None or route.startswith("api/"):
             self._answer(404, {"status": 404, "message": "not found"})
+        else:
+            # The real program's page finds its way from any path.
+            base = html.escape(self.state.base.rstrip("/") + "/")
+            self._answer(200, PAGE.replace("BASE", base, 1), "text/html; charset=utf-8")
 
     def do_POST(self):
         path, _, query = self.path.partition("?")
@@ -198,17 +311,31 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, self.state.sign({"belongsTo": 1, "exp": int(time.time()) + 7200}))
 
-    def _list(self, query):
+    def _is_refused(self):
         authorization = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not self.state.accepts(authorization):
-            self._answer(401, {"status": 401, "message": "unauthorized"})
+        if self.state.accepts(authorization):
+            return False
+        self._answer(401, {"status": 401, "message": "unauthorized"})
+        return True
+
+    def _user(self, query):
+        if self._is_refused():
+            return
+        if query.get("id") != ["self"]:
+            self._answer(404, {"status": 404, "message": "not found"})
+            return
+        scopes = [{"name": name, "scope": "/"} for name in self.state.sources]
+        self._answer(200, {"username": self.state.username, "scopes": scopes})
+
+    def _list(self, query):
+        if self._is_refused():
             return
         name = query.get("source", [""])[0]
-        for source in self.state.sources:
-            if source.get("name", os.path.basename(source["path"])) == name and os.path.isdir(source["path"]):
-                self._answer(200, {"name": name, "items": sorted(os.listdir(source["path"]))})
-                return
-        self._answer(404, {"status": 404, "message": "source not found"})
+        path = self.state.sources.get(name)
+        if path is None or not os.path.isdir(path):
+            self._answer(404, {"status": 404, "message": "source not found"})
+        else:
+            self._answer(200, {"name": name, "items": sorted(os.listdir(path))})
 
     def _route(self, path):
         base = self.state.base.rstrip("/") + "/"
@@ -219,11 +346,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.headers["X-Forwarded-For"].split(",")[0].strip()
         return self.client_address[0]
 
-    def _answer(self, status, body):
+    def _answer(self, status, body, kind="application/json"):
         if self._route(self.path) != "health":
             log(f"{self.command} {self.path.partition('?')[0]} {status} {self._client()}")
         text = body if isinstance(body, str) else json.dumps(body)
         self.send_response(status)
+        # The proxy forbids browsers to guess it.
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
         self.wfile.write(text.encode())

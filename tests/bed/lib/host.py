@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from .locks import alone
 from .process import run
 from .settings import fail, say
 
@@ -24,21 +25,33 @@ NEEDED = {
     "iptables": "iptables",
     "git": "git",
 }
+# What only the tests with a browser need, and much larger than the rest.
+BROWSER = {
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "certutil": "libnss3-tools",
+}
 
 
-def prepare() -> None:
+def prepare(needed: dict[str, str] = NEEDED) -> None:
     """Install what is missing, or say in one line why that can't be done."""
     if os.geteuid() != 0:
         fail("the test bed makes LXC guests and a bridge: run it as root")
-    missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
-    if not missing:
+    if not _missing(needed):
         return
     if not Path("/etc/debian_version").exists():
-        fail(f"the test bed needs a Debian or Ubuntu host, or these programs: {', '.join(NEEDED)}")
-    say(f"installing {', '.join(missing)}")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-    run("apt-get", "update", "-qq", env=environment)
-    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=environment)
+        fail(f"the test bed needs a Debian or Ubuntu host, or these programs: {', '.join(needed)}")
+    # Two commands of the bed at once: "Could not get lock /var/lib/apt/lists/lock".
+    with alone("packages"):
+        if missing := _missing(needed):
+            say(f"installing {', '.join(missing)}")
+            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+            run("apt-get", "update", "-qq", env=environment)
+            run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=environment)
+
+
+def _missing(needed: dict[str, str]) -> list[str]:
+    return sorted({package for program, package in needed.items() if not shutil.which(program)})
 
 
 def debian_mirrors() -> tuple[str, str]:

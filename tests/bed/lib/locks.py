@@ -13,7 +13,8 @@ from .settings import HOME, say
 def alone(guest: str = "") -> Iterator[None]:
     """One command at a time changes a guest, or what all guests share: bridge, services, addresses.
 
-    A guest's lock is taken before the bed's, never after it; of two guests the clone's before its source's.
+    A guest's lock is taken before the bed's, never after it; of two guests the clone's before its source's. That of the
+    machine's packages is the last.
     """
     folder = HOME / "locks"
     folder.mkdir(parents=True, exist_ok=True)
