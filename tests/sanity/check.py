@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,8 +51,7 @@ def unpack() -> None:
     command = ["ansible-galaxy", "collection", "build", "--output-path", built, ROOT]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (archive,) = built.iterdir()
-    with tarfile.open(archive) as opened:
-        opened.extractall(COLLECTION, filter="data")
+    shutil.unpack_archive(archive, COLLECTION)
     # ansible-test takes the files that Git does not ignore, and this checkout ignores all of build/.
     subprocess.run(["git", "init", "--quiet", COLLECTION], check=True)
     ignored = COLLECTION / "tests/sanity"
