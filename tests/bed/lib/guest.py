@@ -78,6 +78,19 @@ class Guest:
         lower = self.folder / "lower"
         return lower.read_text().count(":") + 1 if lower.exists() else 0
 
+    @property
+    def ssh_options(self) -> list[str]:
+        """For whoever speaks to it by ssh: nothing is to be remembered of guests, which come and go with their keys."""
+        options = ["UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "LogLevel=ERROR"]
+        # A connection for each command would cost a quarter of a second of CPU. A socket's path has to be short.
+        options += [f"ControlPath=/run/felhom-bed-{BRIDGE}-%h"]
+        return [word for option in options for word in ("-o", option)]
+
+    def hang_up(self) -> None:
+        """End the connection that is kept; one to a guest that is gone answers nobody."""
+        if (self.folder / "address").exists():
+            succeeds("ssh", *self.ssh_options, "-O", "exit", self.address)
+
     def reserve(self) -> None:
         """Have a folder, and an address on the bridge that no guest had for long. Needs the bed's lock."""
         # Who had it lately is remembered, by ssh's open connections for a minute: "Data could not be sent to remote
@@ -191,11 +204,13 @@ class Guest:
         return subprocess.run([*attach, *command], **options)
 
     def stop(self) -> None:
+        self.hang_up()
         if self.is_running:
             run("lxc-stop", "-P", GUESTS, "-n", self.name, "-t", STOP_TIMEOUT)
 
     def destroy(self) -> None:
         """Whatever there is of it."""
+        self.hang_up()
         if self.exists and self.is_running:
             # Nothing in it is kept, so it need not go down in order.
             succeeds("lxc-stop", "-P", GUESTS, "-n", self.name, "-k")
