@@ -8,19 +8,25 @@ from collections.abc import Iterator
 from typing import Any
 
 FIELDS = ("id", "verdict", "reason", "fix")
+# What the customer notices first. Those that are not named come after, by name.
+FIRST = ("stacks", "proxy", "controller", "guest")
 
 
-def checks(folder: pathlib.Path) -> list[dict[str, Any]]:
+def checks(packages: pathlib.Path) -> list[dict[str, Any]]:
     """For each function that makes checks what it is about, and the checks it may make; in the order of the code."""
     found = []
-    for path in sorted([*folder.glob("*health*.py"), folder / "_probe.py"]):
+    # preflight.py is another module's: what a guest must have before there is anything to check.
+    health = {path.stem: path for path in sorted(packages.glob("_health/*.py")) if path.stem != "preflight"}
+    ordered = [health.pop(name) for name in FIRST] + list(health.values())
+    shared = _assigned(ast.parse((packages / "_health/check.py").read_text()).body)
+    for path in [*ordered, packages / "_tasks/finish.py"]:
         tree = ast.parse(path.read_text())
-        constants = _assigned(tree.body)
+        constants = shared | _assigned(tree.body)
         for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
             rows = [
                 {field: _words(argument, constants | _before(function, call)) for field, argument in _arguments(call)}
                 for call in sorted(ast.walk(function), key=lambda node: getattr(node, "lineno", 0))
-                if isinstance(call, ast.Call) and ast.unparse(call.func) in ("Check", "_health.Check")
+                if isinstance(call, ast.Call) and ast.unparse(call.func) in ("Check", "_check.Check")
             ]
             if rows:
                 about = ast.get_docstring(function).partition(".")[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import GuestTask, ask_until_free
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import GuestTask, ask_until_free
 
 
 class ActionModule(GuestTask):

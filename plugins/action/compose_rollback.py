@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import ComposeActionBase, Project
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_task import ask_until_free, this_run
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import ask_until_free, this_run
 
 ARGUMENT_SPEC = {
     "stacks": {"type": "list", "elements": "str", "default": []},
-    "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+    "state_dir": {"type": "path", "default": _paths.STATE_DIR},
     "lock_timeout": {"type": "int", "default": 600},
 }
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import (
     STACK_FACT,
     Clock,
     ComposeActionBase,
 )
 
-ARGUMENT_SPEC = {"state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"}}
+ARGUMENT_SPEC = {"state_dir": {"type": "path", "default": _paths.STATE_DIR}}
 
 
 class ActionModule(ComposeActionBase):

@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.felhom.base_infra.plugins.module_utils import _stack
-from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import desired as _desired
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose_file
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import (
     STACK_FACT,
     Clock,
@@ -81,7 +82,7 @@ ARGUMENT_SPEC = {
     "wait": {"type": "str", "choices": ["healthy", "running", "none"], "default": "healthy"},
     "wait_timeout": {"type": "int", "default": 120},
     "pull_timeout": {"type": "int", "default": 300},
-    "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+    "state_dir": {"type": "path", "default": _paths.STATE_DIR},
 }
 
 _SHIPPED_AS_GIVEN = (
@@ -111,7 +112,7 @@ class ActionModule(ComposeActionBase):
 
         clock = Clock()
         shipped = self._render(args, task_vars)
-        shipped["rendering"] = _stack.rendering_digest(shipped, _code())
+        shipped["rendering"] = _desired.rendering_digest(shipped, _code())
         clock.lap("render")
         if args["state"] == "present" and _is_as_seen(args, shipped["rendering"]):
             result.update(changed=False, reasons=[], drift=[])
@@ -141,17 +142,23 @@ class ActionModule(ComposeActionBase):
         """The parameters of the module that runs on the guest."""
         nonce = secrets.token_hex(8)
         generated = {
-            entry["path"]: _stack.secret_marker(nonce, entry["path"]) for entry in args["files"] if entry["generate"]
+            entry["path"]: _desired.secret_marker(nonce, entry["path"]) for entry in args["files"] if entry["generate"]
         }
         compose = self._render_compose(args, generated, nonce, task_vars)
-        texts = {_stack.COMPOSE_FILE: compose.text}
+        texts = {_desired.COMPOSE_FILE: compose.text}
         secret_texts: dict[str, str] = {}
         for entry in args["files"]:
             if entry["generate"]:
                 continue
             text = self._render_file(entry, generated, task_vars)
             (secret_texts if entry["sensitive"] else texts)[entry["path"]] = text
-        compose_entry = {"path": _stack.COMPOSE_FILE, "mode": "0644", "owner": "root", "group": "root", "services": []}
+        compose_entry = {
+            "path": _desired.COMPOSE_FILE,
+            "mode": "0644",
+            "owner": "root",
+            "group": "root",
+            "services": [],
+        }
         return {
             "name": args["name"],
             "project_dir": args["project_dir"],
@@ -173,13 +180,13 @@ class ActionModule(ComposeActionBase):
             "external_volumes": compose.external_volumes,
         }
 
-    def _render_compose(self, args, generated, nonce, task_vars) -> _compose.Compose:
+    def _render_compose(self, args, generated, nonce, task_vars) -> _compose_file.Compose:
         text = self._template(args["compose"], generated, task_vars)
         try:
-            return _compose.parse(
+            return _compose_file.parse(
                 text, f"stack {args['name']}: {args['compose']}", args["name"], args["project_dir"], nonce
             )
-        except _compose.ComposeError as error:
+        except _compose_file.ComposeError as error:
             raise AnsibleActionFail(str(error)) from None
 
     def _render_file(self, entry: dict[str, Any], generated: dict[str, str], task_vars: dict[str, Any]) -> str:
@@ -236,8 +243,10 @@ def _seen(args: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _code() -> bytes:
     """What makes a stack of a rendering: another version of it may make another stack."""
-    folder = pathlib.Path(_stack.__file__).parent
-    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    packages = pathlib.Path(_desired.__file__).parents[1]
+    # What guest_apply imports to make one, and not what else the collection brings.
+    shipped = [packages / "_tasks/apply.py", *packages.glob("_stack/*.py"), *packages.glob("_guest/*.py")]
+    return b"".join(path.read_bytes() for path in sorted(shipped))
 
 
 def _check_places(args: dict[str, Any]) -> None:
@@ -245,7 +254,7 @@ def _check_places(args: dict[str, Any]) -> None:
     folders = {entry["path"] for entry in args["directories"]} | {""}
     for entry in args["files"] + args["directories"]:
         path = entry["path"]
-        if not _PATH.fullmatch(path) or path == _stack.COMPOSE_FILE:
+        if not _PATH.fullmatch(path) or path == _desired.COMPOSE_FILE:
             raise AnsibleActionFail(f"stack {args['name']}: path {path!r}: expected a plain relative path")
         if not _MODE.fullmatch(entry["mode"]):
             raise AnsibleActionFail(f"stack {args['name']}: {path}: mode {entry['mode']!r}: expected four octal digits")

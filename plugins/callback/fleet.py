@@ -54,7 +54,7 @@ from typing import Any
 
 from ansible import context
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.felhom.base_infra.plugins.module_utils import _files
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import files as _files
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _report
 
 _HEALTH = "felhom.base_infra.base_health_info"

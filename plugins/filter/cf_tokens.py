@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap
+from ansible_collections.felhom.base_infra.plugins.module_utils._configuration import values as _values
 
 
 def _checked(check: Callable[[Any], str]) -> Callable[[Any], str]:
     def checked(value: Any) -> str:
         try:
             return check(value)
-        except _bootstrap.Invalid as error:
+        except _values.Invalid as error:
             # Without its cause: the value is a secret.
             raise AnsibleFilterError(str(error)) from None
 
@@ -28,6 +28,6 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[[Any], str]]:
         return {
-            "cf_tunnel_token": _checked(_bootstrap.check_tunnel_token),
-            "cf_api_token": _checked(_bootstrap.check_api_token),
+            "cf_tunnel_token": _checked(_values.check_tunnel_token),
+            "cf_api_token": _checked(_values.check_api_token),
         }

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.felhom.base_infra.plugins.module_utils import _pve_names
+from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import names as _names
 
 
 def dns_label(value: Any) -> str:
     """See the .yml file."""
     try:
-        return _pve_names.dns_label(value)
-    except _pve_names.Invalid as error:
+        return _names.dns_label(value)
+    except _names.Invalid as error:
         raise AnsibleFilterError(f"dns_label: {error}") from error
 
 

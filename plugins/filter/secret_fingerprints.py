@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.felhom.base_infra.plugins.module_utils import _scan
+from ansible_collections.felhom.base_infra.plugins.module_utils._golden import secret_scan as _secret_scan
 
 
 def secret_fingerprints(secrets: Any) -> list[dict[str, Any]]:
@@ -17,7 +17,9 @@ def secret_fingerprints(secrets: Any) -> list[dict[str, Any]]:
     if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
         raise AnsibleFilterError("secret_fingerprints: expected a mapping of names to secrets")
     try:
-        return [entry for name, secret in secrets.items() for entry in _scan.fingerprints(str(name), str(secret))]
+        return [
+            entry for name, secret in secrets.items() for entry in _secret_scan.fingerprints(str(name), str(secret))
+        ]
     except ValueError as error:
         raise AnsibleFilterError(f"secret_fingerprints: {error}") from None
 

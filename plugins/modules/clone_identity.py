@@ -43,7 +43,7 @@ import glob
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _files, _identity
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import files as _files, identity as _identity
 
 _DBUS_ID = "/var/lib/dbus/machine-id"
 

@@ -92,13 +92,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _audit, _engine, _identity, _reconcile, _scan
+from ansible_collections.felhom.base_infra.plugins.module_utils._golden import (
+    audit as _audit,
+    secret_scan as _secret_scan,
+)
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
+    engine as _engine,
+    identity as _identity,
+    paths as _paths,
+)
 
 _OURS_BY_ENGINE = {"bridge", "host", "none"}
 # What a customer leaves, and a run that converged something for one.
-_MUST_BE_ABSENT = ["/etc/felhom-bootstrap/*", "/opt/docker/*", f"{_reconcile.STATE_DIR}/generations"]
+_MUST_BE_ABSENT = ["/etc/felhom-bootstrap/*", "/opt/docker/*", f"{_paths.STATE_DIR}/generations"]
 _SEALED_AWAY = ["/etc/ssh/ssh_host_*_key", "/var/lib/docker/engine-id", "/var/lib/systemd/random-seed"]
-_SEALED_AWAY += _reconcile.LEFT_BY_RUNS
+_SEALED_AWAY += _paths.LEFT_BY_RUNS
 
 
 def main() -> None:
@@ -117,12 +125,12 @@ def main() -> None:
                 },
             },
             "sealed": {"type": "bool", "default": True},
-            "mirror": {"type": "path", "default": "/var/lib/felhom-base-infra/mirror.git"},
+            "mirror": {"type": "path", "default": f"{_paths.STATE_DIR}/mirror.git"},
         },
         supports_check_mode=True,
     )
     try:
-        known = _scan.parse_fingerprints(module.params["fingerprints"])
+        known = _secret_scan.parse_fingerprints(module.params["fingerprints"])
     except ValueError as error:
         module.fail_json(msg=str(error))
     tally = _audit.Tally()
@@ -141,7 +149,9 @@ def main() -> None:
     module.exit_json(**report)
 
 
-def look(params: dict[str, Any], known: list[_scan.Fingerprint], tally: _audit.Tally) -> Iterator[_audit.Finding]:
+def look(
+    params: dict[str, Any], known: list[_secret_scan.Fingerprint], tally: _audit.Tally
+) -> Iterator[_audit.Finding]:
     """Everything that is found."""
     yield from _state(_MUST_BE_ABSENT, "left by a customer")
     if params["sealed"]:

@@ -84,7 +84,13 @@ import shutil
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _files, _identity, _reconcile, _sbom
+from ansible_collections.felhom.base_infra.plugins.module_utils._golden import sbom as _sbom
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
+    engine as _engine,
+    files as _files,
+    identity as _identity,
+    paths as _paths,
+)
 
 # What every clone must have of its own.
 _IDENTITY = [
@@ -102,7 +108,7 @@ _IDENTITY = [
 # What working on it left, and what the golden one did when it was booted itself, with no customer to work for. Not what
 # a running program holds open in /tmp, and not what executes this.
 _TRACES = [
-    *_reconcile.LEFT_BY_RUNS,
+    *_paths.LEFT_BY_RUNS,
     "/root/.*_history",
     "/home/*/.*_history",
     "/root/.lesshst",
@@ -130,9 +136,9 @@ def main() -> None:
             "packages": {"type": "list", "elements": "str", "required": True},
             "commit": {"type": "str", "required": True},
             "built": {"type": "int", "required": True},
-            "manifest": {"type": "path", "default": "/usr/share/felhom-base-infra/golden.json"},
-            "sbom": {"type": "path", "default": "/usr/share/felhom-base-infra/sbom.cdx.json"},
-            "stamp": {"type": "path", "default": "/var/lib/felhom-base-infra/never-booted"},
+            "manifest": {"type": "path", "default": _paths.GOLDEN},
+            "sbom": {"type": "path", "default": f"{_paths.SHARE}/sbom.cdx.json"},
+            "stamp": {"type": "path", "default": f"{_paths.STATE_DIR}/{_paths.NEVER_BOOTED}"},
         },
         supports_check_mode=True,
     )

@@ -269,18 +269,18 @@ RETURN = r"""
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _task
+from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import options as _options
 
 
 def main() -> None:
     """Run the one task that is asked for."""
     tasks = {"stack": stack_options(), "settle": settle_options()}
-    name, module = _task.chosen(tasks)
+    name, module = _options.module_for(tasks)
     # Only what is needed is imported: it is compiled anew in every execution.
     if name == "stack":
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_stack as task
+        from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import apply as task
     else:
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_settle as task  # type: ignore[no-redef]
+        from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import settle as task  # type: ignore[no-redef]
     task.run(module)
 
 
@@ -339,7 +339,7 @@ def settle_options() -> dict[str, Any]:
         "jobs": {"type": "dict", "default": {}},
         "not_started": {"type": "dict", "default": {}},
         "state_dir": {"type": "path", "required": True},
-        "lock": _task.lock_options(),
+        "lock": _options.lock_options(),
     }
 
 

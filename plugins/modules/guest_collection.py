@@ -14,7 +14,9 @@ author:
   - The felhom.base_infra maintainers (@felhom)
 description:
   - Moves the guest's mirror of the collection's repository to a commit, and installs from that commit what must work
-    without Ansible, the gate among it.
+    without Ansible, the gate and the program C(felhom-base-infra) among it.
+  - The program comes first, and understands the library that it replaces. So whoever is killed between the two leaves
+    a guest that still converges itself.
   - A mirror that is ahead of the commit, or has another history, is left alone with a warning. The guest follows its
     own mirror.
 requirements:
@@ -47,6 +49,14 @@ options:
     description: Where what works without Ansible is installed, a folder for each commit and a link C(current).
     type: path
     default: /usr/local/lib/felhom-base-infra
+  program:
+    description: Where the program is installed.
+    type: path
+    default: /usr/local/sbin/felhom-base-infra
+  install:
+    description: Install library and program too, and not only move the mirror.
+    type: bool
+    default: true
   rewind:
     description: Move the mirror also to an older commit or another history, as for a golden image.
     type: bool
@@ -78,23 +88,35 @@ library:
 
 import compileall
 import os
+import pathlib
 import shutil
 import tarfile
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _files, _repository
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
+    failpoints as _failpoints,
+    files as _files,
+    paths as _paths,
+)
+from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import repository as _repository
 
+_PROGRAM_MODE = "0755"
 _PREFIX = "ansible_collections/felhom/base_infra/"
-_INSTALLED = ["plugins/module_utils"]
+_PROGRAM = "roles/reconcile/files/felhom-base-infra"
+_INSTALLED = ["plugins/module_utils", _PROGRAM]
 
 
 class Found(NamedTuple):
-    """Commits of the mirror and of the library, "" for none; has_commit: whether the mirror has the wanted one."""
+    """Commits of the mirror and of the library, "" for none.
+
+    has_commit: whether the mirror has the wanted one; has_program: whether the program is the library's.
+    """
 
     mirror: str
     library: str
     has_commit: bool
+    has_program: bool
 
 
 def main() -> None:
@@ -103,9 +125,11 @@ def main() -> None:
         argument_spec={
             "commit": {"type": "str", "required": True},
             "ref": {"type": "str", "default": "main"},
-            "mirror": {"type": "path", "default": "/var/lib/felhom-base-infra/mirror.git"},
-            "bundle": {"type": "path", "default": "/usr/share/felhom-base-infra/collection.bundle"},
-            "library": {"type": "path", "default": "/usr/local/lib/felhom-base-infra"},
+            "mirror": {"type": "path", "default": f"{_paths.STATE_DIR}/mirror.git"},
+            "bundle": {"type": "path", "default": f"{_paths.SHARE}/collection.bundle"},
+            "library": {"type": "path", "default": _paths.LIBRARY},
+            "program": {"type": "path", "default": _paths.PROGRAM},
+            "install": {"type": "bool", "default": True},
             "rewind": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -130,17 +154,17 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if move:
             try:
                 mirror.receive(params["bundle"], "HEAD")
-                mirror.take(wanted, rewind=params["rewind"])
+                mirror.advance(wanted, rewind=params["rewind"])
             except _repository.Refused as refused:
                 module.warn(f"{params['mirror']}: {refused}; the guest keeps its own")
         head = mirror.head()
         if head != wanted and mirror.is_ancestor(wanted, head):
             module.warn(f"{params['mirror']}: the guest is ahead, at commit {head[:12]}")
-        if install and head == wanted:
-            install_library(mirror, wanted, params["library"])
+        if install and params["install"] and head == wanted:
+            install_library(mirror, wanted, params["library"], params["program"])
         after = look(mirror, params)
     return {
-        "changed": before != after if not module.check_mode else move or install,
+        "changed": before != after if not module.check_mode else move or (install and params["install"]),
         "needs_bundle": not before.has_commit,
         "mirror": after.mirror,
         "library": after.library,
@@ -155,16 +179,22 @@ def look(mirror: _repository.Repository, params: dict[str, Any]) -> Found:
     """What the guest has."""
     current = os.path.join(params["library"], "current")
     library = os.readlink(current) if os.path.islink(current) and os.path.isdir(current) else ""
-    return Found(mirror.head(), library, mirror.is_ancestor(params["commit"], params["commit"]))
+    program = _files.read_state(os.path.join(current, _PREFIX, _PROGRAM)).sha256
+    installed = _files.read_state(params["program"])
+    has_program = program is not None and (installed.sha256, installed.mode) == (program, _PROGRAM_MODE)
+    return Found(mirror.head(), library, mirror.is_ancestor(params["commit"], params["commit"]), has_program)
 
 
 def plan(found: Found, wanted: str) -> tuple[bool, bool]:
     """Whether the mirror has to be moved, and whether the library has to be installed."""
-    return found.mirror != wanted, found.library != wanted
+    return found.mirror != wanted, found.library != wanted or not found.has_program
 
 
-def install_library(mirror: _repository.Repository, commit: str, library: str) -> None:
-    """Unpack it, and switch to it in one step. The one before stays, for whoever runs from it just now."""
+def install_library(mirror: _repository.Repository, commit: str, library: str, program: str) -> None:
+    """Unpack it, install its program, and switch to it in one step.
+
+    The one before stays, for whoever runs from it just now.
+    """
     folder = os.path.join(library, commit)
     shutil.rmtree(f"{folder}.new", ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -177,12 +207,19 @@ def install_library(mirror: _repository.Repository, commit: str, library: str) -
     compileall.compile_dir(f"{folder}.new", ddir=folder, quiet=1)
     sync(f"{folder}.new")
     os.rename(f"{folder}.new", folder)
+    _failpoints.failpoint("library: unpacked")
+    # Before the switch: the program before this one may not know the new library's modules, and would then say for ever
+    # "converge needed: the gate failed: ImportError", and the converge would end in the same way.
+    data = pathlib.Path(folder, _PREFIX, _PROGRAM).read_bytes()
+    _files.write_atomic(program, data, _PROGRAM_MODE, os.geteuid(), os.getegid())
+    _failpoints.failpoint("program: installed")
     current = os.path.join(library, "current")
     before = os.readlink(current) if os.path.islink(current) else ""
     # Left by a run that was cut off.
     _files.remove_if_there(f"{current}.new")
     os.symlink(commit, f"{current}.new")
     os.rename(f"{current}.new", current)
+    _failpoints.failpoint("library: switched")
     for name in os.listdir(library):
         if name not in ("current", commit, before):
             shutil.rmtree(os.path.join(library, name), ignore_errors=True)

@@ -178,18 +178,19 @@ RETURN = r"""
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _task
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
+from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import options as _options
 
 
 def main() -> None:
     """Run the one task that is asked for."""
     tasks = {"configuration": configuration_options(), "health": health_options()}
-    name, module = _task.chosen(tasks)
+    name, module = _options.module_for(tasks)
     # Only what is needed is imported: it is compiled anew in every execution.
     if name == "configuration":
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_configuration as task
+        from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import begin as task
     else:
-        from ansible_collections.felhom.base_infra.plugins.module_utils import _task_health as task  # type: ignore[no-redef]
+        from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import finish as task  # type: ignore[no-redef]
     task.run(module)
 
 
@@ -205,9 +206,9 @@ def configuration_options() -> dict[str, Any]:
         # Explicitly not no_log: these values come back in the result, where they would be masked and so lost. The
         # task's own no_log keeps them out of every log.
         "overrides": {"type": "dict", "default": {}, "no_log": False},
-        "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+        "state_dir": {"type": "path", "default": _paths.STATE_DIR},
         "engine_timeout": {"type": "int", "default": 0},
-        "lock": _task.lock_options(),
+        "lock": _options.lock_options(),
     }
 
 
@@ -225,11 +226,11 @@ def health_options() -> dict[str, Any]:
         "customer_id": {"type": "str", "default": ""},
         "stacks_dir": {"type": "path", "default": "/opt/docker/stacks"},
         "probe": {"type": "bool", "default": False},
-        "state_dir": {"type": "path", "default": "/var/lib/felhom-base-infra"},
+        "state_dir": {"type": "path", "default": _paths.STATE_DIR},
         "run": {"type": "dict", "default": {}},
-        "status_file": {"type": "path", "default": "/var/lib/felhom-base-infra/status.json"},
+        "status_file": {"type": "path", "default": f"{_paths.STATE_DIR}/status.json"},
         "metrics_dir": {"type": "str", "default": ""},
-        "lock": _task.lock_options(),
+        "lock": _options.lock_options(),
     }
 
 

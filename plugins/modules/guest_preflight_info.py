@@ -62,7 +62,8 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _health, _preflight
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import check as _check, preflight as _preflight
 
 
 def main() -> None:
@@ -77,9 +78,9 @@ def main() -> None:
     checks = _preflight.judge(look(module), module.params["minimum_free_mb"] << 20, module.params["not_before"])
     module.exit_json(
         changed=False,
-        verdict=_health.verdict(checks),
+        verdict=_check.verdict(checks),
         checks=[check._asdict() for check in checks],
-        table=_health.table(socket.gethostname(), checks),
+        table=_check.table(socket.gethostname(), checks),
     )
 
 

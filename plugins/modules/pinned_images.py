@@ -68,7 +68,11 @@ import contextlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import _engine, _image, _pull
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
+    docker_cli as _docker_cli,
+    engine as _engine,
+    pins as _pins,
+)
 
 
 def main() -> None:
@@ -87,7 +91,7 @@ def main() -> None:
     )
     try:
         module.exit_json(**run(module))
-    except (_engine.EngineError, _pull.PullError) as error:
+    except (_engine.EngineError, _docker_cli.PullError) as error:
         module.fail_json(msg=str(error))
 
 
@@ -95,7 +99,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """The result."""
     wanted = sorted(set(module.params["images"]))
     for reference in wanted:
-        if not _image.is_pin(reference):
+        if not _pins.is_pin(reference):
             module.fail_json(msg=f"found image {reference!r}; expected name:tag@sha256:<64 hex digits>")
     before = _engine.tagged_images()
     absent, untagged = plan(wanted, *before)
@@ -104,14 +108,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             config = None
             if absent and module.params["registry"]:
                 login = (module.params[key] for key in ("registry", "username", "password"))
-                config = stack.enter_context(_pull.Credential(*login))
+                config = stack.enter_context(_docker_cli.Credential(*login))
             for pin in absent:
-                _pull.pull(module.run_command, pin, module.params["pull_timeout"], config)
+                _docker_cli.pull(module.run_command, pin, module.params["pull_timeout"], config)
         for pin in untagged:
-            _pull.tag(module.run_command, pin)
+            _docker_cli.tag(module.run_command, pin)
         still_absent, still_untagged = plan(wanted, *_engine.tagged_images())
         if still_absent or still_untagged:
-            raise _pull.PullError(f"image {(still_absent + still_untagged)[0]} was pulled and is not on the guest")
+            raise _docker_cli.PullError(
+                f"image {(still_absent + still_untagged)[0]} was pulled and is not on the guest"
+            )
     present = [pin for pin in wanted if pin not in absent + untagged]
     return {
         "changed": bool(absent or untagged),
@@ -123,11 +129,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 def plan(wanted: list[str], by_digest: dict[str, str], by_tag: dict[str, str]) -> tuple[list[str], list[str]]:
     """Pins to pull, and pins that are there and only need their tag. The dicts map a reference to an image's id."""
-    absent = [pin for pin in wanted if _image.repo_digest(pin) not in by_digest]
+    absent = [pin for pin in wanted if _pins.repo_digest(pin) not in by_digest]
     untagged = [
         pin
         for pin in wanted
-        if pin not in absent and by_tag.get(_image.repo_tag(pin)) != by_digest[_image.repo_digest(pin)]
+        if pin not in absent and by_tag.get(_pins.repo_tag(pin)) != by_digest[_pins.repo_digest(pin)]
     ]
     return absent, untagged
 

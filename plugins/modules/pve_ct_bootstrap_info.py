@@ -67,12 +67,9 @@ problems:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.felhom.base_infra.plugins.module_utils import (
-    _bootstrap,
-    _documents,
-    _pve_pct,
-    _pve_plan,
-)
+from ansible_collections.felhom.base_infra.plugins.module_utils._configuration import merge as _merge, values as _values
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import documents as _documents
+from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import pct as _pct, plan as _plan
 
 _FILE = "etc/felhom-bootstrap/bootstrap.json"
 
@@ -92,7 +89,7 @@ def main() -> None:
     customers: dict[str, str] = {}
     problems: dict[str, str] = {}
     try:
-        client = _pve_pct.PctClient(_pve_pct.runner(module), given["pve_dir"])
+        client = _pct.PctClient(_pct.runner(module), given["pve_dir"])
         for vmid, guest in client.guests().items():
             if guest.node != client.node or guest.template or vmid in given["exclude"]:
                 continue
@@ -103,11 +100,11 @@ def main() -> None:
                 customers[str(vmid)] = customer_id(data)
             except OSError as error:
                 problems[str(vmid)] = f"/{_FILE}: {error.strerror or error}"
-            except (_pve_plan.Problem, _documents.DocumentError) as error:
+            except (_plan.Problem, _documents.DocumentError) as error:
                 problems[str(vmid)] = str(error)
-            except _bootstrap.Invalid as error:
+            except _values.Invalid as error:
                 problems[str(vmid)] = f"/{_FILE}: customer.id: {error}"
-    except _pve_plan.Unusable as error:
+    except _plan.Unusable as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, customers=customers, problems=problems)
 
@@ -116,10 +113,10 @@ def customer_id(data: bytes) -> str:
     """The customer's id from the file's content. Raises DocumentError, Invalid."""
     document = _documents.parse_json(f"/{_FILE}", _documents.decode(f"/{_FILE}", data))
     problems: list[str] = []
-    found = _bootstrap.look_up(document, "customer.id", f"/{_FILE}", problems)
+    found = _merge.look_up(document, "customer.id", f"/{_FILE}", problems)
     if problems:
         raise _documents.DocumentError(problems[0])
-    return _bootstrap.check_customer_id(found)
+    return _values.check_customer_id(found)
 
 
 if __name__ == "__main__":

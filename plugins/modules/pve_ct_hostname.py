@@ -241,11 +241,11 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-from ansible_collections.felhom.base_infra.plugins.module_utils import (
-    _pve_effect,
-    _pve_pct,
-    _pve_plan,
-    _pve_rename,
+from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import (
+    effect as _effect,
+    pct as _pct,
+    plan as _plan,
+    rename as _rename,
 )
 
 _SHOWN = 20  # failed guests in the message; all are in the result
@@ -264,16 +264,16 @@ def main() -> None:
     )
     given = module.params
     try:
-        wanted = _pve_plan.parse_wanted(
+        wanted = _plan.parse_wanted(
             {given["vmid"]: given["hostname"]} if given["hostnames"] is None else given["hostnames"]
         )
-        window = _pve_plan.parse_window(given["restart_window"]) if given["restart_window"] else None
+        window = _plan.parse_window(given["restart_window"]) if given["restart_window"] else None
         client = connect(module)
         guests = client.guests()
-    except (_pve_plan.Problem, _pve_plan.Unusable) as error:
+    except (_plan.Problem, _plan.Unusable) as error:
         module.fail_json(msg=str(error))
     unread = {vmid: reason for vmid in wanted if (reason := client.unseen(vmid, guests))}
-    plan = _pve_plan.plan(wanted, guests, unread, client.node, given["allow_shared_names"])
+    plan = _plan.plan(wanted, guests, unread, client.node, given["allow_shared_names"])
     if given["elsewhere"] == "fail":
         plan.problems |= {
             vmid: f"is on node {node}; expected one of {client.node}" for vmid, node in plan.elsewhere.items()
@@ -281,8 +281,8 @@ def main() -> None:
     outcomes = rename(module, client, plan, guests)
     report: dict[str, Any] = {}
     for vmid in wanted:
-        outcome = outcomes.get(vmid) or _pve_rename.Outcome(
-            guests.get(vmid, _pve_plan.Guest(vmid, "")), False, plan.problems.get(vmid, "")
+        outcome = outcomes.get(vmid) or _rename.Outcome(
+            guests.get(vmid, _plan.Container(vmid, "")), False, plan.problems.get(vmid, "")
         )
         report[str(vmid)] = describe(module, client, outcome, guests, window)
         if vmid in plan.elsewhere and vmid not in plan.problems:
@@ -319,24 +319,24 @@ def connect(module: AnsibleModule) -> Any:
     given = module.params
     on_node = os.path.lexists(os.path.join(given["pve_dir"], "local"))
     if given["method"] == "pct" or (given["method"] == "auto" and on_node):
-        return _pve_pct.PctClient(_pve_pct.runner(module), given["pve_dir"])
+        return _pct.PctClient(_pct.runner(module), given["pve_dir"])
     missing = [name for name in _API if not given[name]]
     if missing:
         here = "" if given["method"] == "api" else f"this is no Proxmox node ({given['pve_dir']}/local), and "
-        raise _pve_plan.Problem(f"{here}{', '.join(missing)} not given; expected them to reach the API")
+        raise _plan.Problem(f"{here}{', '.join(missing)} not given; expected them to reach the API")
     if given["running_guests"] == "rename":
-        raise _pve_plan.Problem("running_guests: found rename; expected report or restart, the API can't rename inside")
+        raise _plan.Problem("running_guests: found rename; expected report or restart, the API can't rename inside")
     # Not for pct, where nobody needs its libraries: importing them takes as long as reading a thousand guests.
-    from ansible_collections.felhom.base_infra.plugins.module_utils import _pve_api
+    from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import api as _api
 
-    if _pve_api.MISSING:
-        module.fail_json(msg=missing_required_lib(_pve_api.MISSING))
+    if _api.MISSING:
+        module.fail_json(msg=missing_required_lib(_api.MISSING))
     ca_path = given["ca_path"]
     if ca_path and not os.path.isfile(ca_path):
-        raise _pve_plan.Problem(f"ca_path: found no file {ca_path}; expected a CA's certificate")
+        raise _plan.Problem(f"ca_path: found no file {ca_path}; expected a CA's certificate")
     verify = given["validate_certs"] and (ca_path or True)
-    return _pve_api.ApiClient(
-        _pve_api.Access(
+    return _api.ApiClient(
+        _api.Access(
             given["api_host"],
             given["api_port"],
             given["api_user"],
@@ -348,30 +348,27 @@ def connect(module: AnsibleModule) -> Any:
     )
 
 
-def rename(
-    module: AnsibleModule, client: Any, plan: _pve_plan.Plan, guests: dict[int, _pve_plan.Guest]
-) -> dict[int, Any]:
+def rename(module: AnsibleModule, client: Any, plan: _plan.Plan, guests: dict[int, _plan.Container]) -> dict[int, Any]:
     """What becomes of each name that differs."""
     if not module.check_mode:
         given = module.params
-        return _pve_rename.rename_all(
+        return _rename.rename_all(
             client, plan.writes, guests, given["lock_timeout"], allow_shared=given["allow_shared_names"]
         )
     for vmid in plan.writes:
         if guests[vmid].lock:
             module.warn(f"container {vmid} is locked ({guests[vmid].lock}) now")
     return {
-        vmid: _pve_rename.Outcome(dataclasses.replace(guests[vmid], name=name), True)
-        for vmid, name in plan.writes.items()
+        vmid: _rename.Outcome(dataclasses.replace(guests[vmid], name=name), True) for vmid, name in plan.writes.items()
     }
 
 
 def describe(
     module: AnsibleModule,
     client: Any,
-    outcome: _pve_rename.Outcome,
-    guests: dict[int, _pve_plan.Guest],
-    window: _pve_plan.Window | None,
+    outcome: _rename.Outcome,
+    guests: dict[int, _plan.Container],
+    window: _plan.Window | None,
 ) -> dict[str, Any]:
     """A guest's part of the result, after its name was brought into effect."""
     guest = outcome.guest
@@ -385,7 +382,7 @@ def describe(
     problem, note = outcome.problem, ""
     if guest.name and guest.kind == "lxc" and not (problem and not outcome.written):
         clock = time.localtime()
-        effect = _pve_effect.take_effect(
+        effect = _effect.take_effect(
             client,
             guest,
             outcome.written,

@@ -9,7 +9,7 @@ import time
 from typing import Any, NamedTuple
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.felhom.base_infra.plugins.module_utils import _settle, _stack
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import desired as _desired, wait as _wait
 
 # Each compose_stack leaves a word under this name and its stack's in ansible_facts: what is still to be done for it,
 # and what the ledger is told at the end. One fact for all would keep the last item of a loop only.
@@ -60,7 +60,7 @@ class ComposeActionBase(ActionBase):
         options = {
             "project_src": project.project_dir,
             "project_name": project.name,
-            "files": [_stack.COMPOSE_FILE],
+            "files": [_desired.COMPOSE_FILE],
             # The images were proved present by digest; nothing is asked of a registry any more.
             "pull": "never",
         }
@@ -69,7 +69,7 @@ class ComposeActionBase(ActionBase):
             done = self._run_compose(options | forced, task_vars)
             if done.get("failed"):
                 return {"lost": one_line(done.get("msg"))}
-        limit, self._task.async_val = self._task.async_val, _settle.JOB_LIMIT
+        limit, self._task.async_val = self._task.async_val, _wait.JOB_LIMIT
         try:
             job = self._run_compose(options | {"remove_orphans": True}, task_vars, wrap_async=True)
         finally:

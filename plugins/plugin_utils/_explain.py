@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.felhom.base_infra.plugins.module_utils import _bootstrap, _files, _stack
+from ansible_collections.felhom.base_infra.plugins.module_utils._configuration import merge as _merge
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import files as _files
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import diff as _diff
 
 try:  # what Ansible's own error messages point with; private to it, so nothing depends on it but the words
     from ansible._internal._datatag._tags import Origin
@@ -59,10 +61,10 @@ def source(variable: Variable, found: Mapping[str, Any], layers: list[Layer]) ->
 def config_source(key: str, found: Mapping[str, Any], layers: list[Layer]) -> str:
     """Where a key of the guest's configuration came from."""
     place = found["sources"].get(key, "")
-    if place == _bootstrap.INVENTORY:
+    if place == _merge.INVENTORY:
         given = winner(f"guest_config_{key}", layers)
         return origin(given) if given is not None else place
-    path = _bootstrap.CONTROLLER_KEYS.get(key, "")
+    path = _merge.CONTROLLER_KEYS.get(key, "")
     if place.endswith(".yaml") and path:
         return f"{place}: {path}"
     return {"default": "default", "": "not given"}.get(place, place)
@@ -83,7 +85,7 @@ def shown(value: Any, secret: bool) -> str:
     """A value in a table: a secret as the first digits of its SHA-256, which also stand in diffs."""
     if secret and value not in ("", [], {}, None):
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        return f"(secret, SHA-256 begins with {_files.digest(text.encode())[: _stack.SHOWN_DIGITS]})"
+        return f"(secret, SHA-256 begins with {_files.digest(text.encode())[: _diff.SHOWN_DIGITS]})"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
@@ -92,7 +94,7 @@ def unknown_keys(found: Mapping[str, Any]) -> list[str]:
     """Keys of the guest's files that mean nothing here, with the one that may have been meant."""
     lines = []
     for file, names in found["unknown_keys"].items():
-        known = ["customer.id"] if file.endswith(".json") else list(_bootstrap.CONTROLLER_KEYS.values())
+        known = ["customer.id"] if file.endswith(".json") else list(_merge.CONTROLLER_KEYS.values())
         for name in names:
             close = difflib.get_close_matches(name, known, 1, 0.8)
             lines.append(f"{file}: {name}" + (f"; did you mean {close[0]}?" if close else ""))

@@ -16,7 +16,7 @@ import jinja2
 
 VERDICTS = ("fail", "unreachable", "unknown", "degraded", "waiting", "ok")
 OUTCOMES = ("failed", "unreachable", "healed", "changed", "waiting", "unchanged", "not run")
-_TEMPLATE = pathlib.Path(__file__).resolve().parents[2] / "roles/base_health/templates/health.html.j2"
+_TEMPLATE = pathlib.Path(__file__).resolve().parent / "templates/health.html.j2"
 _SLOWEST = 5
 _NAMED = 10  # guests in one line of the summary
 

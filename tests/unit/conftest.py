@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils import _stack
-from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import desired as _desired
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose_file
 from hypothesis import HealthCheck, settings
 from sample import COMPOSE, NONCE, engine_for
 
@@ -18,7 +18,7 @@ settings.load_profile("busy")
 @pytest.fixture
 def shipped(tmp_path):
     """The parameters of guest_apply's stack for a stack with a file of every kind."""
-    compose = _compose.parse(COMPOSE, "docker-compose.yml.j2", "traefik", str(tmp_path), NONCE)
+    compose = _compose_file.parse(COMPOSE, "docker-compose.yml.j2", "traefik", str(tmp_path), NONCE)
 
     def entry(path, **options):
         base = {
@@ -33,7 +33,7 @@ def shipped(tmp_path):
         }
         return base | options
 
-    marker = _stack.secret_marker(NONCE, "secrets/password")
+    marker = _desired.secret_marker(NONCE, "secrets/password")
     return {
         "name": "traefik",
         "project_dir": str(tmp_path),
@@ -48,7 +48,7 @@ def shipped(tmp_path):
             entry("secrets/password", create_only=True, generate=24),
             entry("config.yaml", services=["traefik"]),
             entry("secrets/token", sensitive=True, services=["traefik"]),
-            entry(_stack.COMPOSE_FILE, mode="0644"),
+            entry(_desired.COMPOSE_FILE, mode="0644"),
         ],
         "directories": [
             {"path": "secrets", "mode": "0700", "uid": os.getuid(), "gid": os.getgid(), "services": ["traefik"]}
@@ -58,7 +58,7 @@ def shipped(tmp_path):
             "dynamic.yml": "tls: {}\n",
             "acme.json": "",
             "config.yaml": f"password: {marker}\n",
-            _stack.COMPOSE_FILE: compose.text,
+            _desired.COMPOSE_FILE: compose.text,
         },
         "secret_contents": {"secrets/token": "planted-secret\n"},
         "services": compose.services,
@@ -69,11 +69,11 @@ def shipped(tmp_path):
 def applied(shipped, tmp_path):
     """The same stack after it was written to disk, and an engine that runs it."""
     (tmp_path / "secrets").mkdir(mode=0o700)
-    stack = _stack.resolve(shipped)
+    stack = _desired.resolve(shipped)
     for path, file in stack.files.items():
         target = tmp_path / path
         target.write_bytes(file.data)
         target.chmod(int(file.mode, 8))
     # The password is on the disk now; a second look must find it there instead of making another one.
-    stack = _stack.resolve(shipped)
+    stack = _desired.resolve(shipped)
     return stack, engine_for(stack)

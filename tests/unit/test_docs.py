@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import yaml
-from ansible_collections.felhom.base_infra.plugins.module_utils import _commands
+from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import cli as _cli
 
 pytestmark = pytest.mark.ansible
 
@@ -83,6 +83,6 @@ def test_every_command_of_the_documentation_is_one(words):
         assert named and all((ROOT / name).exists() for name in named)
     elif words[0] == "felhom-base-infra":
         # 1, since this machine is no guest; words that are no command end the program with 2.
-        assert _commands.main(words[1:]) == 1
+        assert _cli.main(words[1:]) == 1
     else:
         subprocess.run([ROOT / words[0], words[1], "--help"], check=True, stdout=subprocess.DEVNULL)

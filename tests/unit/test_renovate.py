@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils import _image
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import pins as _pins
 
 ROOT = Path(__file__).resolve().parents[2]
 (MANAGER,) = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
@@ -33,11 +33,11 @@ def test_every_pin_is_found(name):
     found = list(re.finditer(python(match), text))
     assert len(found) == len(PIN.findall(text))
     for pin in found:
-        assert _image.is_pin("{depName}:{currentValue}@{currentDigest}".format(**pin.groupdict()))
+        assert _pins.is_pin("{depName}:{currentValue}@{currentDigest}".format(**pin.groupdict()))
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith("defaults/main.yml")])
 def test_every_image_is_pinned(name):
     # An image that is empty is one that nobody but the user can name.
     for image in re.findall(r'^\w+_image: (?!""$)(.*)$', (ROOT / name).read_text(), re.MULTILINE):
-        assert _image.is_pin(image)
+        assert _pins.is_pin(image)

@@ -20,8 +20,8 @@ def fatal_collection(tmp_path_factory):
     for folder in ("plugins", "roles", "playbooks", "meta"):
         shutil.copytree(ROOT / folder, ours / folder)
     shutil.copy(ROOT / "galaxy.yml", ours)
-    (ours / "plugins/module_utils/_steps.py").write_text(
-        "import os\n\n\ndef reached(moment):\n"
+    (ours / "plugins/module_utils/_guest/failpoints.py").write_text(
+        "import os\n\n\ndef failpoint(moment):\n"
         "    try:\n        with open('/run/felhom-die-at') as stream:\n            wanted = stream.read().strip()\n"
         "    except OSError:\n        return\n"
         "    if moment == wanted:\n        os.unlink('/run/felhom-die-at')\n        os.kill(os.getpid(), 9)\n"

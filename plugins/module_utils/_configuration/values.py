@@ -1,0 +1,204 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each value of a guest's configuration must be. Private to this collection."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import posixpath
+import re
+from typing import Any
+
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.documents import kind
+
+# FileBrowser 1.5, backend/common/settings: SourceConfig. readOnly and defaultEnabled are the role's own.
+SOURCE_OPTIONS: dict[str, type] = {
+    "denyByDefault": bool,
+    "private": bool,
+    "disabled": bool,
+    "rules": list,
+    "defaultUserScope": str,
+    "createUserDir": bool,
+    "useLogicalSize": bool,
+}
+
+
+class Invalid(Exception):
+    """A value is not what it must be. The text says what was found, never the value, and what is expected."""
+
+
+def _text(value: Any, expected: str) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"found {kind(value)}; expected {expected}")
+    return value
+
+
+def check_customer_id(value: Any) -> str:
+    """An id is any short, printable text."""
+    text = _text(value, "the customer's id")
+    if not text.strip() or len(text) > 255 or not text.isprintable():
+        raise Invalid("found a text that is empty, too long or not printable; expected the customer's id")
+    return text
+
+
+def check_domain(value: Any) -> str:
+    """A DNS name of two labels or more, in lower case."""
+    expected = "a domain such as example.org"
+    domain = _text(value, expected).lower().removesuffix(".")
+    if not domain.isascii():
+        raise Invalid("found a domain with letters outside of ASCII; expected its xn-- form")
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if len(domain) > 253 or not re.fullmatch(rf"{label}(\.{label})+", domain) or _is_address(domain):
+        raise Invalid(f"found a text that is no domain; expected {expected}")
+    return domain
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_email(value: Any) -> str:
+    """An address that a certificate authority takes: no display name, no quotes."""
+    expected = "an e-mail address such as name@example.org"
+    text = _text(value, expected)
+    local, _at, domain = text.rpartition("@")
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}", local):
+        raise Invalid(f"found a text that is no e-mail address; expected {expected}")
+    try:
+        check_domain(domain)
+    except Invalid as error:
+        raise Invalid(f"found an e-mail address without a valid domain; expected {expected}") from error
+    return text
+
+
+def check_tunnel_token(value: Any) -> str:
+    """A tunnel's token: base64 of a JSON object with account, tunnel and secret. cloudflared takes an empty one."""
+    expected = "the tunnel token as Cloudflare shows it"
+    token = _text(value, expected).strip()
+    try:
+        decoded = json.loads(base64.b64decode(token, validate=True))
+    except (ValueError, binascii.Error, RecursionError) as error:
+        raise Invalid(
+            f"found a text of {len(token)} characters that is not base64 of JSON; expected {expected}"
+        ) from error
+    if not isinstance(decoded, dict):
+        raise Invalid(f"found base64 of {kind(decoded)}; expected {expected}")
+    for key, what in (("a", "account"), ("t", "tunnel"), ("s", "secret")):
+        if not isinstance(decoded.get(key), str) or not decoded[key]:
+            raise Invalid(f"found a token without its part {key} ({what}); expected {expected}")
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", decoded["t"]):
+        raise Invalid(f"found a token whose part t (tunnel) is no UUID; expected {expected}")
+    try:
+        base64.b64decode(decoded["s"], validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise Invalid(f"found a token whose part s (secret) is not base64; expected {expected}") from error
+    return token
+
+
+def check_api_token(value: Any) -> str:
+    """A Cloudflare API token: one word."""
+    expected = "an API token of 20 to 200 characters without spaces"
+    token = _text(value, expected).strip()
+    if not re.fullmatch(r"[!-~]{20,200}", token):
+        raise Invalid(f"found a text of {len(token)} characters that can't be one; expected {expected}")
+    return token
+
+
+def check_names(value: Any) -> list[str]:
+    """Container names."""
+    expected = "a list of container names"
+    if not isinstance(value, list):
+        raise Invalid(f"found {kind(value)}; expected {expected}")
+    for entry in value:
+        if not isinstance(entry, str) or not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}", entry):
+            raise Invalid(f"found an entry that is no container name; expected {expected}")
+    return value
+
+
+def check_path(value: Any) -> str:
+    """An absolute path that means what it says."""
+    expected = "an absolute path without '..'"
+    path = _text(value, expected)
+    if not path.startswith("/") or not path.isprintable() or len(path) > 4096 or ".." in path.split("/"):
+        raise Invalid(f"found a text that is none; expected {expected}")
+    normal = posixpath.normpath(path).replace("//", "/")
+    if normal == "/":
+        raise Invalid(f"found the root folder; expected {expected}")
+    return normal
+
+
+def check_storage_paths(value: Any) -> list[dict[str, Any]]:
+    """Folders for the file browser, each a path or a mapping of path, name, read_only and options."""
+    expected = "a list of paths, or of mappings with path, name, read_only and options"
+    if not isinstance(value, list):
+        raise Invalid(f"found {kind(value)}; expected {expected}")
+    storage: list[dict[str, Any]] = []
+    for entry in value:
+        given = {"path": entry} if isinstance(entry, str) else entry
+        if not isinstance(given, dict) or not {"path"} <= set(given) <= {"path", "name", "read_only", "options"}:
+            raise Invalid(f"found an entry that is neither; expected {expected}")
+        path = check_path(given["path"])
+        if path in [other["path"] for other in storage]:
+            raise Invalid("found a path twice; expected each path once")
+        read_only = given.get("read_only", False)
+        if not isinstance(read_only, bool):
+            raise Invalid(f"found {kind(read_only)} for read_only; expected true or false")
+        taken = [other["name"] for other in storage]
+        storage.append(
+            {
+                "path": path,
+                "name": _storage_name(given.get("name"), path, taken),
+                "read_only": read_only,
+                "options": _source_options(given.get("options", {})),
+            }
+        )
+    return storage
+
+
+def _source_options(given: Any) -> dict[str, Any]:
+    """What FileBrowser knows of a source beside path, name and readOnly; it ends at once for anything else there."""
+    if not isinstance(given, dict):
+        raise Invalid(f"found {kind(given)} for options; expected a mapping")
+    for key, value in given.items():
+        wanted = SOURCE_OPTIONS.get(key)
+        if wanted is None:
+            raise Invalid(f"found the unknown option {key!r} of a storage path; expected {', '.join(SOURCE_OPTIONS)}")
+        if not isinstance(value, wanted):
+            raise Invalid(f"found {kind(value)} for the option {key}; expected {kind(wanted())}")
+    return given
+
+
+def _storage_name(given: Any, path: str, taken: list[str]) -> str:
+    """What the customer sees; FileBrowser skips a second source of the same name with nothing but a warning."""
+    if given is not None:
+        if not isinstance(given, str) or not given.strip() or not given.isprintable() or len(given) > 100:
+            raise Invalid("found a storage name that is no short text; expected one")
+        if given in taken:
+            raise Invalid("found a storage name twice; expected each name once")
+        return given
+    base = posixpath.basename(path)
+    return next(
+        name
+        for number in range(len(taken) + 1)
+        if (name := base if not number else f"{base} {number + 1}") not in taken
+    )
+
+
+CHECKS = {
+    "customer_id": check_customer_id,
+    "domain": check_domain,
+    "email": check_email,
+    "cf_tunnel_token": check_tunnel_token,
+    "cf_api_token": check_api_token,
+    "storage_paths": check_storage_paths,
+    "protected": check_names,
+    "stacks_dir": check_path,
+}

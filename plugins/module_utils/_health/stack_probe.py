@@ -1,0 +1,119 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A throw-away stack that proves what _health_controller concludes from devices and inodes. Private.
+
+It is written where the controller sees the stacks' folder, started by the guest's engine as an app is, and must read
+what was written. Whatever it made is gone afterwards, also on the guest's side of a path that was not the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import controller as _controller
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.check import Check
+
+_NAME = "felhom-base-infra-probe"
+_CHECK = "stack_probe"
+_LIMIT = 60  # seconds for a run of Compose
+_IMAGE_OF = "traefik"  # a container of the base stack whose image has 'cat'
+_FIX = "see stack_paths"
+
+
+def check(engine, stacks_dir: str) -> list[Check]:
+    """Run the probe. Nothing where there is no controller. Raises EngineError."""
+    found = _controller.find(engine)
+    if found is None:
+        return []
+    pid = _controller.look(found.id).pid
+    images = [container.image_id for container in engine.containers if container.name == _IMAGE_OF]
+    if not pid or not images:
+        what = "the controller does not run" if not pid else f"there is no container {_IMAGE_OF} whose image to use"
+        return [Check(_CHECK, "degraded", f"not tried: {what}", "run playbooks/site.yml for this guest")]
+    return [_run(os.path.join(stacks_dir, _NAME), _controller.inside(pid, stacks_dir), images[0])]
+
+
+def _run(folder: str, written_in: str, image: str) -> Check:
+    """folder is where the stack lies for the engine, written_in the stacks' folder as the controller has it."""
+    own = os.path.join(written_in, _NAME)
+    token = secrets.token_hex(16)
+    # On both sides: where the engine misses a folder it makes that and all above it.
+    made = _missing(written_in) + _missing(os.path.dirname(folder))
+    start = time.monotonic()
+    try:
+        # A probe that was killed left its own.
+        _remove(own, folder)
+        os.makedirs(os.path.join(own, "data"))
+        for path, text in (("data/token", token), ("docker-compose.yml", _compose(image))):
+            with open(os.path.join(own, path), "w", encoding="utf-8") as stream:
+                stream.write(text)
+        # As the controller does it: its own copy of the file, and paths that mean the guest's to the engine.
+        files = ["--file", os.path.join(own, "docker-compose.yml"), "--project-directory", folder]
+        done = _docker("compose", "--project-name", _NAME, *files, "run", "--rm", "--no-TTY", "probe")
+    except OSError as error:
+        return Check(_CHECK, "fail", f"the controller can't write there: {error.filename}: {error.strerror}", _FIX)
+    except subprocess.TimeoutExpired:
+        return Check(_CHECK, "fail", f"no answer of the engine within {_LIMIT} s", "see 'journalctl -u docker'")
+    finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _docker("compose", "--project-name", _NAME, "down", "--remove-orphans", "--timeout", "0")
+        _remove(own, folder)
+        for path in made:
+            # Not what is in use meanwhile.
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+    return judge(folder, token, done.stdout, done.stderr, time.monotonic() - start)
+
+
+def judge(folder: str, token: str, out: str, err: str, seconds: float) -> Check:
+    """What the container printed, compared with what was written."""
+    if out.strip() == token:
+        reason = f"what the controller wrote below {os.path.dirname(folder)} was read by a stack ({seconds:.1f} s)"
+        return Check(_CHECK, "ok", reason, "")
+    said = (err.strip().splitlines() or ["it printed nothing"])[-1][:200]
+    return Check(_CHECK, "fail", f"a stack did not read what the controller wrote below {folder}: {said}", _FIX)
+
+
+def _compose(image: str) -> str:
+    """A compose file; JSON is YAML."""
+    service = {
+        "image": image,
+        "pull_policy": "never",
+        "entrypoint": ["cat", "/probe/token"],
+        "user": "0:0",
+        "network_mode": "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "no",
+        # As in a catalogue app: relative, and in the form for which the engine makes what it misses.
+        "volumes": ["./data:/probe:ro"],
+    }
+    return json.dumps({"services": {"probe": service}})
+
+
+def _docker(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["docker", *words], check=False, capture_output=True, text=True, errors="replace", timeout=_LIMIT
+    )
+
+
+def _remove(*folders: str) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _missing(path: str) -> list[str]:
+    """The folders that would have to be made for a path, the deepest first."""
+    found = []
+    while not os.path.exists(path):
+        found.append(path)
+        path = os.path.dirname(path)
+    return found

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate: does this guest need a converge? Private to this collection.
+
+Asked every five minutes on every guest, so it must cost no more than a 'docker ps': nothing but the standard library's
+cheapest parts is imported. It compares what is with what the last converge recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import namedtuple
+
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
+    clock as _clock,
+    engine as _engine,
+    files as _files,
+    lock as _lock,
+    paths as _paths,
+)
+from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import state as _state
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import manifest as _manifest, survey as _survey
+
+_RECORD_IS_TRUSTED = 86400  # seconds; the record is what a converge wrote, so one a day does not ask it
+
+Answer = namedtuple("Answer", "needed why")
+Answer.__doc__ = """Whether a converge is needed, and why or why not, as a line for people."""
+
+Look = namedtuple("Look", "now pause lock booting failures inputs head converged differences")
+Look.__doc__ = """What the gate saw.
+
+lock is who holds the guest's lock or ""; booting, whether nothing was converged since the guest started; head, the
+mirror's commit; converged, the manifest's record of the last converge; differences, what is not as recorded.
+"""
+
+
+def decide(look: Look) -> Answer:
+    """Whether a converge is needed."""
+    if look.pause:
+        return Answer(False, f"paused until {_clock.utc(look.pause.until)}; 'felhom-base-infra resume' ends that")
+    if look.lock:
+        return Answer(False, f"{look.lock} is at work on this guest")
+    if look.booting:
+        return Answer(True, "the guest has just started")
+    reasons = _reasons(look)
+    if not reasons and look.failures.number:
+        # Nothing differs, and still somebody's run failed, whose report is the last word on this guest's health.
+        reasons = ["the last converge failed"]
+    if not reasons:
+        waits = look.converged["result"] == "waiting"
+        return Answer(False, "waiting for a configuration" if waits else "nothing to do")
+    retry = _state.retry_at(look.failures, key(look), look.now)
+    # Three services on one lost network say the same.
+    why = "; ".join(dict.fromkeys(reasons))
+    if retry:
+        number = look.failures.number
+        return Answer(False, f"failed {number} times in a row, to be tried at {_clock.utc(retry)}: {why}")
+    return Answer(True, why)
+
+
+def key(look: Look) -> str:
+    """What a converge would be made of. A failure counts against the next try of the same only."""
+    return _files.digest(repr((sorted(look.inputs.items()), look.head)).encode())
+
+
+def _reasons(look: Look) -> list[str]:
+    converged = look.converged
+    if not converged:
+        return ["nothing was ever converged", *look.differences]
+    reasons = [
+        f"{path} {'appeared' if path not in converged['inputs'] else 'changed' if path in look.inputs else 'is gone'}"
+        for path in sorted(look.inputs.keys() | converged["inputs"].keys())
+        if look.inputs.get(path) != converged["inputs"].get(path)
+    ]
+    if look.head != converged["commit"]:
+        found = f"is at commit {look.head[:12]}" if look.head else "can't be read"
+        reasons.append(f"the mirror {found}, applied is {converged['commit'][:12] or 'none'}")
+    age = look.now - converged["time"]
+    if age > _RECORD_IS_TRUSTED:
+        reasons.append("a day has passed")
+    elif age < 0:
+        reasons.append("the last converge is in the future of the clock")
+    return reasons + look.differences
+
+
+def observe(settings: _state.Settings) -> Look:
+    """Look at the guest."""
+    now = time.time()
+    converged, differences = {}, []
+    try:
+        manifest = _manifest.read(settings.state_dir)
+        converged, stacks = manifest["converged"], manifest["stacks"]
+        if converged:
+            # A converge reads more than the gate is to watch: a compose file that it then writes.
+            watched = {path: seen for path, seen in converged["inputs"].items() if path in settings.inputs}
+            converged = converged | {"inputs": watched}
+        if stacks:
+            engine = _engine.observe()
+            for stack, record in stacks.items():
+                differences += _survey.reasons(settings.state_dir, stack, record, engine)
+    except (_manifest.ManifestError, _engine.EngineError) as error:
+        differences.append(str(error))
+    return Look(
+        now=now,
+        pause=_state.pause(settings.state_dir, now),
+        lock=_lock.holder(),
+        booting=not os.path.exists(os.path.join(_paths.RUNTIME, "converged")),
+        failures=_state.failures(settings.state_dir),
+        inputs=_state.input_digests(settings.inputs),
+        head=_state.head(settings.mirror, settings.ref),
+        converged=converged,
+        differences=differences,
+    )

@@ -1,0 +1,132 @@
+"""Checks of the way in: verdicts and their words."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
+    check as _check,
+    proxy as _proxy,
+)
+from sample import engine_for
+
+
+@pytest.mark.parametrize(
+    "answer, expected",
+    [(200, "ok"), (302, "ok"), (401, "ok"), (404, "fail"), (502, "fail"), (504, "fail"), ("refused", "fail")],
+)
+def test_what_the_proxy_answers(answer, expected):
+    assert _proxy.proxy_check("files.example.test", answer).verdict == expected
+
+
+@pytest.mark.parametrize(
+    "answer, location, expected",
+    [
+        (301, "https://files.example.test/a?b=c", "ok"),
+        (308, "https://files.example.test/a?b=c", "ok"),
+        (301, "https://files.example.test/", "fail"),
+        (301, "http://files.example.test/a?b=c", "fail"),
+        (301, None, "fail"),
+        (200, None, "fail"),
+        ("refused", None, "fail"),
+    ],
+)
+def test_the_redirect(answer, location, expected):
+    assert _proxy.redirect_check("files.example.test", answer, location).verdict == expected
+
+
+PRINTED = "issuer=CN = Pebble Intermediate CA 1a2b3c\nnotAfter=Nov 23 12:00:00 2031 GMT\n"
+EXPIRES = 1953201600
+
+
+def test_a_certificate_as_openssl_prints_it():
+    assert _proxy.parse_certificate(PRINTED) == ("CN = Pebble Intermediate CA 1a2b3c", EXPIRES)
+
+
+@pytest.mark.parametrize("text", ["", "issuer=CN = x\n", "issuer=x\nnotAfter=yesterday\n"])
+def test_a_certificate_that_openssl_could_not_read(text):
+    with pytest.raises(ValueError):
+        _proxy.parse_certificate(text)
+
+
+@pytest.mark.parametrize(
+    "issuer, days, why, verdict, words",
+    [
+        ("CN = R11", 60, "", "ok", "valid for 60 days, issued by CN = R11"),
+        ("CN = R11", 60, "an old error", "ok", "valid for 60 days, issued by CN = R11"),
+        ("CN = R11", 10, "9109: Invalid", "degraded", "not renewed, 10 days left: 9109: Invalid"),
+        ("CN = R11", -2, "", "fail", "the certificate expired 2 days ago"),
+        ("CN = TRAEFIK DEFAULT CERT", 300, "", "degraded", "no certificate was issued yet"),
+        ("CN = TRAEFIK DEFAULT CERT", 300, "9109: Invalid", "degraded", "no certificate was issued yet: 9109: Invalid"),
+    ],
+)
+def test_a_certificate(issuer, days, why, verdict, words):
+    certificate = _proxy.Certificate(issuer, 1000000 + days * 86400)
+    check = _proxy.certificate_check("files.example", certificate, 1000000, why)
+    assert (check.id, check.verdict, check.reason) == ("certificate.files.example", verdict, words)
+
+
+def test_what_traefik_says_of_a_certificate():
+    # Recorded from Traefik 3.7.15, shortened.
+    error = (
+        '{"level":"error","providerName":"cloudflare.acme","acmeCA":"https://ca.felhom.test:14000/dir",'
+        '"error":"unable to generate a certificate: [status code 403] 9109:\\nInvalid access token",'
+        '"message":"Unable to obtain ACME certificate for domains"}'
+    )
+    assert _proxy.issuance_error([error, "no json", '{"level":"error","message":"other"}', "[]"]) == (
+        "unable to generate a certificate: [status code 403] 9109: Invalid access token"
+    )
+    assert _proxy.issuance_error([]) == ""
+    long = '{"level":"error","acmeCA":"x","error":"' + "x" * 1000 + ' 9109: Invalid access token"}'
+    assert _proxy.issuance_error([long]).endswith("x 9109: Invalid access token")
+    assert len(_proxy.issuance_error([long])) < 500
+
+
+def test_the_tunnel(applied):
+    stack, _engine = applied
+    (container,) = engine_for(stack).containers
+    log = ["2026-11-24T00:00:00Z INF Starting tunnel", "2026-11-24T00:00:01Z ERR  Unable to establish", "no level"]
+    said = _proxy.tunnel_error(log)
+    assert said == "Unable to establish"
+    assert _proxy.tunnel_error(["INF fine"]) == ""
+    (check,) = _proxy.tunnel_check(container._replace(health="unhealthy"), said)
+    assert check[:3] == ("tunnel", "degraded", "not connected to Cloudflare's edge: Unable to establish")
+    assert [check.verdict for check in _proxy.tunnel_check(container, "")] == ["ok"]
+    # Said by the container's own check.
+    assert _proxy.tunnel_check(None, "") == _proxy.tunnel_check(container._replace(state="exited"), "") == []
+
+
+def check_of(verdict):
+    return _check.Check("id", verdict, f"is {verdict}", f"mend {verdict}")
+
+
+@pytest.mark.parametrize(
+    "ill, verdict, reason",
+    [
+        ({}, "ok", "tunnel, proxy, certificate, app: each hop answers"),
+        ({"tunnel": "degraded"}, "degraded", "stops at the tunnel: is degraded"),
+        ({"proxy": "fail"}, "fail", "stops at the proxy: is fail"),
+        ({"certificate": "degraded"}, "degraded", "stops at the certificate: is degraded"),
+        ({"app": "fail"}, "fail", "stops at the app: is fail"),
+        ({"tunnel": "degraded", "app": "fail"}, "fail", "stops at the tunnel (beyond it also: app): is degraded"),
+    ],
+)
+def test_the_probe_names_the_hop_that_fails(ill, verdict, reason):
+    hops = {hop: [check_of("ok")] for hop in ("tunnel", "proxy", "certificate", "app")}
+    hops |= {hop: [check_of("ok"), check_of(worse)] for hop, worse in ill.items()}
+    check = _proxy.probe_check("files.example.test", hops)
+    assert (check.id, check.verdict, check.reason) == ("probe.files.example.test", verdict, reason)
+
+
+@pytest.mark.parametrize(
+    "answer, proxy_is_alive, app_is_well, hop",
+    [
+        (200, True, True, "app"),
+        (404, True, True, "proxy"),
+        (404, True, False, "app"),
+        (502, True, True, "app"),
+        ("refused", False, False, "proxy"),
+        ("timed out", True, False, "app"),
+    ],
+)
+def test_whose_answer_it_is(answer, proxy_is_alive, app_is_well, hop):
+    assert _proxy.answering_hop(answer, proxy_is_alive, app_is_well) == hop

@@ -1,0 +1,111 @@
+"""The guest's own repository: what it takes over, what it refuses, and how it is made anew."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import repository as _repository
+
+AUTHOR = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@x", "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x@x"}
+
+
+class Upstream:
+    """A repository that somebody works in."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.git("init", "-q", "-b", "main", self.path)
+
+    def git(self, *words):
+        command = ["git", *(["-C", self.path] if words[0] != "init" else []), *words]
+        environment = os.environ | AUTHOR | {"GIT_CONFIG_GLOBAL": os.devnull}
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()
+
+    def commit(self, text, *options):
+        self.git("commit", "-q", "--allow-empty", "-m", text, *options)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    return Upstream(tmp_path / "upstream")
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    return _repository.Repository(str(tmp_path / "state/mirror.git"), "main")
+
+
+def update(mirror, upstream, **options):
+    return mirror.advance(mirror.receive(upstream.path, "refs/heads/main"), **options)
+
+
+def test_it_follows(mirror, upstream):
+    first = upstream.commit("one")
+    assert update(mirror, upstream) and mirror.head() == first
+    assert not update(mirror, upstream)
+    second = upstream.commit("two")
+    assert update(mirror, upstream) and mirror.head() == second
+    assert mirror.is_whole()
+
+
+def test_it_takes_no_rewind(mirror, upstream):
+    upstream.commit("one")
+    second = upstream.commit("two")
+    update(mirror, upstream)
+    upstream.git("reset", "-q", "--hard", "HEAD~1")
+    assert not update(mirror, upstream)
+    other = upstream.commit("another two")
+    with pytest.raises(_repository.Refused, match=f"commit {other[:12]} has another history than {second[:12]}"):
+        update(mirror, upstream)
+    assert mirror.head() == second
+    assert update(mirror, upstream, rewind=True) and mirror.head() == other
+    # What was left out is gone.
+    with pytest.raises(_repository.GitError):
+        mirror.git("cat-file", "-e", second)
+
+
+def test_it_asks_for_a_signature(mirror, upstream, tmp_path):
+    for name in ("ours", "theirs"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    signers = tmp_path / "signers"
+    signers.write_text(f"x@x {(tmp_path / 'ours.pub').read_text()}")
+
+    def signed(text, key):
+        how = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={tmp_path / key}"]
+        upstream.git(*how, "commit", "-q", "-S", "--allow-empty", "-m", text)
+        return upstream.git("rev-parse", "HEAD")
+
+    ours = signed("one", "ours")
+    assert update(mirror, upstream, signers=str(signers)) and mirror.head() == ours
+    for wrong in (lambda: signed("two", "theirs"), lambda: upstream.commit("three")):
+        commit = wrong()
+        with pytest.raises(_repository.Refused, match=f"commit {commit[:12]} is not signed by anybody in"):
+            update(mirror, upstream, signers=str(signers))
+        assert mirror.head() == ours
+
+
+def test_nowhere_to_fetch_from(mirror, tmp_path):
+    with pytest.raises(_repository.GitError, match="git fetch: "):
+        mirror.receive(str(tmp_path / "nothing"), "HEAD")
+
+
+def test_a_broken_one_is_made_anew(mirror, upstream, tmp_path):
+    commit = upstream.commit("one")
+    update(mirror, upstream)
+    for path in (tmp_path / "state/mirror.git/objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert not mirror.is_whole()
+    bundle = tmp_path / "collection.bundle"
+    upstream.git("bundle", "create", str(bundle), "HEAD")
+    assert _repository.remake(mirror, [(str(tmp_path / "gone"), "HEAD"), (str(bundle), "HEAD")]) == str(bundle)
+    assert mirror.is_whole() and mirror.head() == commit
+
+
+def test_nothing_to_make_it_of(mirror, tmp_path):
+    with pytest.raises(_repository.GitError, match="mirror.git is broken, and so is .*gone and .*bundle"):
+        _repository.remake(mirror, [(str(tmp_path / "gone"), "HEAD"), (str(tmp_path / "bundle"), "HEAD")])
+    assert not (tmp_path / "state/mirror.git.new").exists()
