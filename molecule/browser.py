@@ -49,12 +49,15 @@ class Browser:
         return WebDriverWait(self.driver, PATIENCE).until(lambda _driver: condition())
 
     def traffic(self) -> Traffic:
-        """What was sent and answered since this was asked last."""
+        """What was sent and answered since this was asked last; what a page has in itself (data:) is neither."""
         told = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        return Traffic(
-            [event["params"] for event in told if event["method"] == "Network.requestWillBeSent"],
-            [event["params"]["response"] for event in told if event["method"] == "Network.responseReceived"],
-        )
+
+        def part(method: str, key: str) -> list[dict[str, Any]]:
+            found = [event["params"] for event in told if event["method"] == f"Network.{method}"]
+            return [event for event in found if not event[key]["url"].startswith("data:")]
+
+        answers = part("responseReceived", "response")
+        return Traffic(part("requestWillBeSent", "request"), [event["response"] for event in answers])
 
     def complaints(self) -> list[str]:
         """What the console says."""

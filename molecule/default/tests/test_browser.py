@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 from browser import Browser
-from selenium.common.exceptions import WebDriverException
+from healing import wait_for
 
 FILEBROWSER = "/opt/docker/stacks/filebrowser"
 PHOTO = "Summer holiday.jpg"
 
 
 @pytest.fixture
-def name(customer, served) -> str:
-    """The file browser's name, once its certificate is issued."""
+def name(customer, served, browse) -> str:
+    """The file browser's name, once its certificate is issued and the proxy leads to it."""
     name = f"files.{customer['customer']['domain']}"
     served(name)
+    wait_for(lambda: browse(f"https://{name}/")[0] == 200, 90)
     return name
 
 
@@ -37,8 +38,10 @@ def log_in(window: Browser, password: str) -> None:
 
 
 def test_a_browser_that_does_not_know_the_authority_refuses(browser, address, name):
-    with pytest.raises(WebDriverException, match="ERR_CERT_AUTHORITY_INVALID"):
-        browser({name: address}).open(f"https://{name}/")
+    window = browser({name: address})
+    window.open(f"https://{name}/")
+    assert window.wait(lambda: window.texts("#error-code")) == ["NET::ERR_CERT_AUTHORITY_INVALID"]
+    assert window.traffic().answers == []
 
 
 def test_the_customer_sees_the_own_files(host, browser, address, authority, customer, name, photo):
