@@ -36,6 +36,7 @@ REPORT = ROOT / "build/gate.json"
 # Much of a scenario is waiting for a guest, so one more job than there are cores keeps them busy.
 SLOTS = int(os.environ.get("FELHOM_GATE_JOBS", (os.cpu_count() or 1) + 1))
 HEARTBEAT = 60  # seconds between two lines about what is running
+GRACE = 10  # seconds for the last of a job's output
 # All that a job starts has this in its environment, so that the next run finds what a killed one left.
 MARK = ("FELHOM_GATE", str(HOME))
 START = time.monotonic()
@@ -59,6 +60,7 @@ class Job:
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    reader: threading.Thread | None = None
 
     @property
     def log(self) -> Path:
@@ -199,7 +201,8 @@ def start(job: Job, follow: bool) -> None:
         errors="replace",
         start_new_session=True,
     )
-    threading.Thread(target=keep, args=(job, follow), daemon=True).start()
+    job.reader = threading.Thread(target=keep, args=(job, follow), daemon=True)
+    job.reader.start()
 
 
 def ephemeral(job: Job) -> Path:
@@ -229,8 +232,10 @@ def keep(job: Job, follow: bool) -> None:
 
 def finish(job: Job, follow: bool) -> None:
     """Take down what a job was, show the log of one that failed, and let its guests go."""
-    assert job.process
+    assert job.process and job.reader
     job.status, job.seconds = job.process.returncode, time.monotonic() - START - job.begin
+    # What it left running may hold the other end of its output for ever.
+    job.reader.join(GRACE)
     if job.status and not follow:
         print(f"===== {job.name}\n{job.log.read_text()}", flush=True)
     if job.status and job.guests:
