@@ -68,7 +68,7 @@ options:
       - Seconds to ask again while the proxy does not serve the name yet.
       - It learns of a new container after some seconds.
     type: int
-    default: 20
+    default: 60
   customer_id:
     description: The host name that the controller is to report. Empty is for not asking.
     type: str

@@ -116,7 +116,7 @@ options:
           - Seconds to ask again while the proxy does not serve the name yet.
           - It learns of a new container after some seconds.
         type: int
-        default: 20
+        default: 60
       customer_id:
         description: The host name that the controller is to report.
         type: str
@@ -222,7 +222,7 @@ def health_options() -> dict[str, Any]:
         "proxy_address": {"type": "str", "default": "127.0.0.1"},
         "proxy_http_port": {"type": "int", "default": 80},
         "proxy_https_port": {"type": "int", "default": 443},
-        "patience": {"type": "int", "default": 20},
+        "patience": {"type": "int", "default": 60},
         "customer_id": {"type": "str", "default": ""},
         "stacks_dir": {"type": "path", "default": "/opt/docker/stacks"},
         "probe": {"type": "bool", "default": False},

@@ -39,9 +39,8 @@ def test_the_certificate_survives_converges_changes_rollbacks_and_the_stack_s_re
     assert served(name)["serialNumber"] == serial
     assert play("rollback.yml", "--extra-vars", '{"base_infra_rollback_stacks": ["traefik"]}').status == 0
     assert served(name)["serialNumber"] == serial
-    gone = play(
-        "site.yml", "--extra-vars", "base_traefik_state=absent", "--extra-vars", "base_health_must_be_well=false"
-    )
+    without = {"base_traefik_state": "absent", "base_health_must_be_well": False, "base_health_patience": 0}
+    gone = play("site.yml", "--extra-vars", json.dumps(without))
     assert gone.status == 0, gone.output
     assert not host.file("/opt/docker/traefik/docker-compose.yml").exists
     assert play("site.yml").status == 0
