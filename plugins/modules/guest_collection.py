@@ -201,7 +201,9 @@ def install_library(mirror: _repository.Repository, commit: str, library: str, p
     os.makedirs(f"{folder}.new", mode=0o755)
     mirror.git("archive", "--output", f"{folder}.tar", "--prefix", _PREFIX, commit, *_INSTALLED)
     with tarfile.open(f"{folder}.tar") as archive:
-        archive.extractall(f"{folder}.new", filter="data")
+        # Debian 12's Python has no filters: "extractall() got an unexpected keyword argument 'filter'".
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+        archive.extractall(f"{folder}.new")
     os.unlink(f"{folder}.tar")
     # The gate runs every five minutes; compiling it each time would cost more than running it.
     compileall.compile_dir(f"{folder}.new", ddir=folder, quiet=1)
