@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/bed"))
+from lib.settings import CACHE  # noqa: E402
+
 PLACE = ROOT / "build/sanity"
 COLLECTION = PLACE / "ansible_collections/felhom/base_infra"
 
@@ -25,8 +28,8 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 
 def main() -> None:
     unpack()
-    # The environments stay from run to run; making them takes a minute.
-    home = PLACE / "home"
+    # Making the environments takes three minutes of CPU, so they stay with all else that is made once for a machine.
+    home = CACHE / "sanity"
     script = home / ".ansible/test/cache/get_pip_24_2.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(GET_PIP)
