@@ -51,11 +51,13 @@ def test_the_customer_sees_the_own_files(host, browser, address, authority, cust
     traffic = window.traffic()
     (redirect,) = [sent["redirectResponse"] for sent in traffic.sent if "redirectResponse" in sent]
     assert (redirect["url"], redirect["status"]) == (f"http://{name}/some/path?query=kept", 301)
-    (page,) = traffic.answers
-    assert (page["status"], page["securityState"]) == (200, "secure")
-    domain, certificate = customer["customer"]["domain"], page["securityDetails"]
+    assert {answer["securityState"] for answer in traffic.answers} == {"secure"}
+    domain, certificate = customer["customer"]["domain"], traffic.answers[0]["securityDetails"]
     assert set(certificate["sanList"]) == {domain, f"*.{domain}"} and "Pebble" in certificate["issuer"]
+    # On a busy machine a health check now and then takes too long, and the proxy answers 404 for a moment.
+    window.wait(lambda: window.all("#login") or window.driver.refresh())
     assert "stand-in" in window.driver.title
+    window.complaints()
 
     log_in(window, "not-the-password")
     assert window.wait(lambda: window.texts("[role=alert]")) == ["Wrong user name or password."]
