@@ -37,6 +37,7 @@ REPORT = ROOT / "build/gate.json"
 SLOTS = int(os.environ.get("FELHOM_GATE_JOBS", (os.cpu_count() or 1) + 1))
 HEARTBEAT = 60  # seconds between two lines about what is running
 GRACE = 10  # seconds for the last of a job's output
+REASON = 200  # characters of why a test failed that the closing list shows
 # All that a job starts has this in its environment, so that the next run finds what a killed one left.
 MARK = ("FELHOM_GATE", str(HOME))
 START = time.monotonic()
@@ -59,6 +60,8 @@ class Job:
     begin: float = 0.0
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
+    passed: int = 0
+    failures: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
     reader: threading.Thread | None = None
 
@@ -168,6 +171,7 @@ def run(jobs: list[Job], follow: bool) -> None:
         for job in [job for job in waiting if any(name in done and done[name].status for name in job.needs)]:
             waiting.remove(job)
             job.status = 1
+            job.failures = [f"not run, since it needs {', '.join(job.needs)}"]
             done[job.name] = job
             say(f"not run   {job.name}: it needs {', '.join(job.needs)}")
         ready = [job for job in waiting if all(name in done for name in job.needs)]
@@ -243,8 +247,8 @@ def finish(job: Job, follow: bool) -> None:
     if names := guests_of(job):
         subprocess.run([BED, "down", *names], check=True)
     shutil.rmtree(ephemeral(job), ignore_errors=True)
-    tests, failed = counts(job)
-    told = f", {tests} tests" if tests else ""
+    count(job)
+    told = f", {job.passed} passed" if job.passed else ""
     say(f"{'FAILED   ' if job.status else 'passed   '} {job.name} in {job.seconds:.0f} s{told}")
 
 
@@ -253,13 +257,17 @@ def guests_of(job: Job) -> list[str]:
     return sorted(name for name in names if name == job.guests or name.startswith(f"{job.guests}-"))
 
 
-def counts(job: Job) -> tuple[int, int]:
-    """How many tests a job ran, and how many of them failed."""
-    if not job.results.exists():
-        return 0, 0
-    suites = ElementTree.parse(job.results).iter("testsuite")
-    found = [[int(suite.get(key, 0)) for key in ("tests", "failures", "errors")] for suite in suites]
-    return sum(suite[0] for suite in found), sum(suite[1] + suite[2] for suite in found)
+def count(job: Job) -> None:
+    """How many of a job's tests passed, and which failed and why."""
+    if job.results.exists():
+        results = ElementTree.parse(job.results)
+        for test in results.iter("testcase"):
+            for failure in [*test.iter("failure"), *test.iter("error")]:
+                reason = " ".join(failure.get("message", "").split())[:REASON]
+                job.failures.append(f"{test.get('file')}::{test.get('name')}: {reason}")
+        job.passed = sum(int(suite.get("tests", 0)) for suite in results.iter("testsuite")) - len(job.failures)
+    if job.status and not job.failures:
+        job.failures.append(f"ended with status {job.status}, see {job.log.relative_to(ROOT)}")
 
 
 def clean_up(jobs: list[Job]) -> None:
@@ -278,10 +286,10 @@ def clean_up(jobs: list[Job]) -> None:
 def report(jobs: list[Job], seconds: float, cores_busy: float) -> None:
     """The table for people, and build/gate.json."""
     phases = list(dict.fromkeys(phase for job in jobs for phase in job.phases))
-    print(f"\n{'job':<20}{'from':>6}{'sec':>6}{'tests':>7}  " + "".join(f"{phase:>12}" for phase in phases))
+    print(f"\n{'job':<20}{'from':>6}{'sec':>6}{'passed':>7}  " + "".join(f"{phase:>12}" for phase in phases))
     for job in sorted(jobs, key=lambda job: job.begin):
         spent = "".join(f"{job.phases.get(phase, 0):>12.0f}" if phase in job.phases else " " * 12 for phase in phases)
-        print(f"{job.name:<20}{job.begin:>6.0f}{job.seconds:>6.0f}{counts(job)[0] or '':>7}  {spent}".rstrip())
+        print(f"{job.name:<20}{job.begin:>6.0f}{job.seconds:>6.0f}{job.passed or '':>7}  {spent}".rstrip())
     told = {
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip(),
         "seconds": round(seconds, 1),
@@ -293,18 +301,16 @@ def report(jobs: list[Job], seconds: float, cores_busy: float) -> None:
                 "begin": round(job.begin, 1),
                 "seconds": round(job.seconds, 1),
                 "phases": job.phases,
-                "tests": counts(job)[0],
-                "failed": counts(job)[1],
+                "passed": job.passed,
+                "failures": job.failures,
             }
             for job in jobs
         },
     }
     REPORT.write_text(json.dumps(told, indent=1) + "\n")
     print(f"{seconds:.0f} s, {cores_busy:.2f} of {os.cpu_count()} cores busy; {REPORT.relative_to(ROOT)}")
-    tests, failed = (sum(counts(job)[index] for job in jobs) for index in (0, 1))
-    # A job that ends badly without a failed test of its own is one more.
-    others = sum(1 for job in jobs if job.status and not counts(job)[1])
-    print(f"{tests - failed} passed, {failed + others} failed")
+    failures = [f"FAILED {job.name}: {failure}" for job in jobs for failure in job.failures]
+    print("\n".join([*failures, f"{sum(job.passed for job in jobs)} passed, {len(failures)} failed"]))
 
 
 def cpu_seconds() -> float:

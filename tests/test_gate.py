@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import gate  # noqa: E402
 
 PASSES = 'printf \'<testsuites><testsuite tests="3" failures="0" errors="0"/></testsuites>\' > "$RESULTS"'
-FAILS = 'printf \'<testsuites><testsuite tests="3" failures="1" errors="0"/></testsuites>\' > "$RESULTS"; exit 1'
+FAILURE = '<testcase file="test_a.py" name="test_b"><failure message="assert 1 == 2&#10; +  where"/></testcase>'
+FAILS = f'printf \'<testsuites><testsuite tests="3">{FAILURE}</testsuite></testsuites>\' > "$RESULTS"; exit 1'
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def play(monkeypatch, tmp_path):
 def test_what_passes_is_counted(play, capsys):
     told, failed = play(gate.Job("one", PASSES), gate.Job("two", PASSES, ("one",)))
     assert not failed
-    assert [told["jobs"][name]["tests"] for name in ("one", "two")] == [3, 3]
+    assert [told["jobs"][name]["passed"] for name in ("one", "two")] == [3, 3]
     assert told["jobs"]["two"]["begin"] + 0.2 > told["jobs"]["one"]["begin"] + told["jobs"]["one"]["seconds"]
     assert capsys.readouterr().out.splitlines()[-1] == "6 passed, 0 failed"
 
@@ -51,15 +52,17 @@ def test_what_passes_is_counted(play, capsys):
 def test_a_failed_test_fails_the_run_and_its_log_is_shown(play, capsys):
     told, failed = play(gate.Job("good", PASSES), gate.Job("bad", f"echo the reason; {FAILS}"))
     assert failed
-    assert told["jobs"]["bad"]["failed"] == 1
+    assert told["jobs"]["bad"]["failures"] == ["test_a.py::test_b: assert 1 == 2 + where"]
     out = capsys.readouterr().out
-    assert "the reason" in out and out.splitlines()[-1] == "5 passed, 1 failed"
+    assert "the reason" in out
+    assert out.splitlines()[-2:] == ["FAILED bad: test_a.py::test_b: assert 1 == 2 + where", "5 passed, 1 failed"]
 
 
 def test_a_job_that_ends_badly_without_a_test_of_its_own_counts(play, capsys):
     _told, failed = play(gate.Job("good", PASSES), gate.Job("bad", "exit 3"))
     assert failed
-    assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 1 failed"
+    closing = capsys.readouterr().out.splitlines()[-2:]
+    assert closing == ["FAILED bad: ended with status 3, see logs/bad.log", "3 passed, 1 failed"]
 
 
 def test_what_needs_a_failed_job_is_not_run_and_fails_too(play, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from browser import Browser
-from healing import wait_for
+from waiting import wait_for
 
 FILEBROWSER = "/opt/docker/stacks/filebrowser"
 PHOTO = "Summer holiday.jpg"
@@ -15,7 +15,7 @@ def name(customer, served, browse) -> str:
     """The file browser's name, once its certificate is issued and the proxy leads to it."""
     name = f"files.{customer['customer']['domain']}"
     served(name)
-    wait_for(lambda: browse(f"https://{name}/")[0] == 200, 90)
+    wait_for(lambda: browse(f"https://{name}/")[0] == 200)
     return name
 
 
