@@ -26,6 +26,12 @@ def pins() -> list[str]:
     return sorted(value for name, value in variables.items() if name.endswith("_image") and "@sha256:" in value)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_tick(host):
+    """On a busy machine a run of the guest's own came between two bakes, and the second had its traces to remove."""
+    host.check_output("systemctl stop felhom-base-infra.timer felhom-base-infra-fetch.timer")
+
+
 def test_every_image_is_there_by_digest_and_by_tag(host):
     for pin in pins():
         name, _, digest = pin.partition("@")
@@ -166,7 +172,8 @@ def test_an_interrupted_bake_is_finished_by_the_next(host, play):
                 bake.send_signal(signal.SIGKILL)
     assert bake.returncode == -signal.SIGKILL
     assert play("bake.yml").status == 0
-    assert play("bake.yml").changed == 0
+    again = play("bake.yml")
+    assert again.changed == 0, again.output
     test_every_image_is_there_by_digest_and_by_tag(host)
 
 
