@@ -19,7 +19,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLLECTION = "felhom.base_infra"
-PRIVATE = {"guest_look", "guest_apply"}  # not for people
+PRIVATE = {"guest_run", "guest_apply"}  # not for people
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ def checks(packages: pathlib.Path) -> list[dict[str, Any]]:
     health = {path.stem: path for path in sorted(packages.glob("_health/*.py")) if path.stem != "preflight"}
     ordered = [health.pop(name) for name in FIRST] + list(health.values())
     shared = _assigned(ast.parse((packages / "_health/check.py").read_text()).body)
-    for path in [*ordered, packages / "_tasks/finish.py"]:
+    for path in [*ordered, packages / "_tasks/end.py"]:
         tree = ast.parse(path.read_text())
         constants = shared | _assigned(tree.body)
         for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import GuestTask, this_run
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _options
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import Answer, GuestAction
 
 
-class ActionModule(GuestTask):
-    """One module execution. A run that is told of is over with it, and gives the guest's lock back."""
+class ActionModule(GuestAction):
+    """One module execution."""
 
-    task = "health"
+    options = _options.HEALTH
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        if self._task.args.get("run"):
-            self._task.args["lock"] = this_run()._asdict()
-        return super().run(tmp, task_vars)
+    def act(self, arguments: dict[str, Any]) -> Answer:
+        return self.on_guest("guest_run", "judge", arguments)

@@ -7,36 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import GuestTask, ask_until_free
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _options
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import Answer, GuestAction
 
 
-class ActionModule(GuestTask):
-    """One module execution, and one more for each question while another run holds the guest."""
+class ActionModule(GuestAction):
+    """One module execution."""
 
-    task = "configuration"
+    options = _options.CONFIGURATION
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        timeout = float(self._task.args.pop("lock_timeout", 600))
-        if not self._task.args.pop("lock", False):
-            return super().run(tmp, task_vars)
-
-        def ask(lock: dict[str, Any]) -> dict[str, Any]:
-            self._task.args["lock"] = lock
-            return super(ActionModule, self).run(tmp, task_vars)
-
-        result = ask_until_free(ask, timeout)
-        return _refused(result["refusal"]) if "refusal" in result else result
-
-
-def _refused(problem: str) -> dict[str, Any]:
-    return {
-        "changed": False,
-        "state": "invalid",
-        "problems": [problem],
-        "config": {},
-        "sources": {},
-        "unknown_keys": {},
-        "waiting_for": "",
-        "input_digests": {},
-        "observed": {"networks": [], "stacks": {}, "collection": {"mirror": "", "library": ""}},
-    }
+    def act(self, arguments: dict[str, Any]) -> Answer:
+        return self.on_guest("guest_run", "begin", arguments | {"run": None})

@@ -7,42 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import ComposeActionBase, Project
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import ask_until_free, this_run
-
-ARGUMENT_SPEC = {
-    "stacks": {"type": "list", "elements": "str", "default": []},
-    "state_dir": {"type": "path", "default": _paths.STATE_DIR},
-    "lock_timeout": {"type": "int", "default": 600},
-}
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _options, _outcome
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import (
+    Answer,
+    GuestAction,
+    ask_until_free,
+)
 
 
-class ActionModule(ComposeActionBase):
-    """Three module executions, and Compose for each stack."""
+class ActionModule(GuestAction):
+    """One module execution, and one more for each question while another run holds the guest."""
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
-        try:
-            return result | self._go_back(args, task_vars)
-        finally:
-            if not self._task.check_mode:
-                self.run_settle("unlock", [], {}, {}, args["state_dir"], task_vars, this_run()._asdict())
+    options = _options.ROLLBACK
 
-    def _go_back(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        def ask(lock: dict[str, Any]) -> dict[str, Any]:
-            return self.run_settle("rollback", args["stacks"], {}, {}, args["state_dir"], task_vars, lock)
-
-        prepared = ask_until_free(ask, args["lock_timeout"])
-        if "refusal" in prepared:
-            return {"failed": True, "msg": f"{prepared['refusal']}. Nothing was changed"}
-        if prepared.get("failed"):
-            return prepared
-        projects = [Project(entry["name"], entry["project_dir"], [], True) for entry in prepared["restore"]]
-        if self._task.check_mode or not projects:
-            stacks = {project.name: {"state": "would go back"} for project in projects}
-            return {"changed": bool(projects), "stacks": stacks}
-        started = {project.name: self.start(project, task_vars) for project in projects}
-        return self.settle(started, args["state_dir"], task_vars)
+    def act(self, arguments: dict[str, Any]) -> Answer:
+        done = ask_until_free(
+            lambda run: self.on_guest("guest_apply", "rollback", {"stacks": arguments["stacks"]} | run),
+            arguments["lock_timeout"],
+        )
+        if "refusal" in done:
+            return {"failed": True, "msg": f"{done['refusal']}. Nothing was changed"}
+        return done | _outcome.failure(done.pop("wrong", {}), done.get("stacks", {}))

@@ -1,44 +1,37 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sees a set of stacks through. Options and results: plugins/modules/compose_settle.py."""
+"""Settles a set of stacks. Options and results: plugins/modules/compose_settle.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
-from ansible_collections.felhom.base_infra.plugins.plugin_utils._compose_actions import (
-    STACK_FACT,
-    Clock,
-    ComposeActionBase,
-)
+from ansible_collections.felhom.base_infra.plugins.plugin_utils import _options, _outcome
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import Answer, GuestAction, this_run
 
-ARGUMENT_SPEC = {"state_dir": {"type": "path", "default": _paths.STATE_DIR}}
+_SHOWN = ("changed", "timings", "state", "recreated", "containers")
 
 
-class ActionModule(ComposeActionBase):
-    """No module execution when no stack of this run is unsettled, else one when all become well."""
+class ActionModule(GuestAction):
+    """No module execution when no stack of this run is pending, else one."""
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
-        facts = task_vars.get("ansible_facts", {})
-        told = {key.removeprefix(STACK_FACT): word for key, word in facts.items() if key.startswith(STACK_FACT)}
-        pending = {stack: word["pending"] for stack, word in told.items() if "pending" in word}
+    options = _options.SETTLE
+
+    def act(self, arguments: dict[str, Any]) -> Answer:
+        # What did not run, or failed before it changed anything, has no name.
+        applied = {result["name"]: result for result in arguments["applied"] if "name" in result}
+        stacks = {stack: {key: result[key] for key in _SHOWN if key in result} for stack, result in applied.items()}
+        pending = [stack for stack, result in applied.items() if result["pending"]]
         if not pending:
-            return result | {"changed": False, "stacks": told}
-        clock = Clock()
-        result.update(self.settle(pending, args["state_dir"], task_vars))
+            return {"changed": False, "stacks": stacks}
+        clock = _outcome.Clock()
+        settled = self.on_guest("guest_apply", "settle", {"stacks": pending, "run": this_run()._asdict()})
         clock.lap("settle")
-        seen = result.get("stacks", {})
-        settled = {
-            stack: {key: value for key, value in told[stack].items() if key != "pending"} | seen.get(stack, {})
-            for stack in pending
-        }
-        return result | {
-            "stacks": told | settled,
-            "timings": clock.laps,
-            "ansible_facts": {f"{STACK_FACT}{stack}": word for stack, word in settled.items()},
-        }
+        if settled.get("failed"):
+            return settled | {"stacks": stacks}
+        for stack, state in settled["stacks"].items():
+            stacks[stack] |= state
+        return {"changed": True, "stacks": stacks, "timings": clock.laps} | _outcome.failure(
+            settled["wrong"], settled["stacks"]
+        )

@@ -57,7 +57,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import files as _files
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _report
 
-_HEALTH = "felhom.base_infra.base_health_info"
+_HEALTH = ("felhom.base_infra.converge_end", "felhom.base_infra.base_health_info")
 _STACK = "felhom.base_infra.compose_stack"
 _PLAYBOOKS = {"site.yml", "health.yml", "first_boot.yml"}
 
@@ -90,11 +90,11 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         self._guest(host).started = True
         self._task_began[host.get_name(), task._uuid] = time.monotonic()
-        self._looked_at_health |= task.resolved_action == _HEALTH
+        self._looked_at_health |= task.resolved_action in _HEALTH
 
     def v2_runner_on_ok(self, result: Any) -> None:
         guest = self._ended(result)
-        if result.task.resolved_action == _HEALTH and "verdict" in result.result:
+        if result.task.resolved_action in _HEALTH and "verdict" in result.result:
             guest.health = result.result
         elif result.task.resolved_action == _STACK and "drift" in result.result:
             guest.stacks[result.task.args["name"]] = result.result

@@ -18,53 +18,18 @@ description:
   - Does not fail for a configuration that is wrong, but returns RV(problems). The result holds secrets, so the task
     needs C(no_log=true), which hides a failure's message as well. Let the next task fail with the problems, none of
     which holds a secret.
-  - Changes nothing, but takes the guest's lock when it is asked to. M(felhom.base_infra.base_health_info) gives it back
-    at the end of the run.
+  - Changes nothing. M(felhom.base_infra.converge_begin) reads the same for a run that is going to change the guest.
 requirements:
   - PyYAML on the guest
+extends_documentation_fragment:
+  - felhom.base_infra.configuration
 attributes:
   check_mode:
     support: full
-    description: The lock is not taken.
+    description: Changes nothing.
   diff_mode:
     support: none
     description: Changes nothing.
-options:
-  bootstrap_file:
-    description: What the provisioner left, JSON.
-    type: path
-    default: /etc/felhom-bootstrap/bootstrap.json
-  controller_file:
-    description: What the controller wrote, YAML. Absent or incomplete as long as the guest is not configured.
-    type: path
-    default: /var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml
-  filebrowser_compose_file:
-    description: A compose file whose mounts are kept when nothing else names storage.
-    type: path
-    default: /opt/docker/stacks/filebrowser/docker-compose.yml
-  overrides:
-    description:
-      - Values of the inventory. They win over both files, key by key. An empty one is one that is not given.
-      - The keys are V(customer_id), V(domain), V(email), V(cf_tunnel_token), V(cf_api_token), V(storage_paths),
-        V(protected).
-    type: dict
-    default: {}
-  state_dir:
-    description: Where the manifest lies that RV(observed) compares with.
-    type: path
-    default: /var/lib/felhom-base-infra
-  engine_timeout:
-    description: Seconds to wait until the engine answers, for a guest that has just started.
-    type: int
-    default: 0
-  lock:
-    description: Take the guest's lock, for a run that is going to change it.
-    type: bool
-    default: false
-  lock_timeout:
-    description: Seconds to wait for another run to end. One that lasts longer is a problem like others.
-    type: int
-    default: 600
 """
 
 EXAMPLES = r"""
@@ -89,8 +54,7 @@ state:
 config:
   description:
     - C(customer_id), C(domain), C(email), C(cf_tunnel_token), C(cf_api_token), C(storage_paths) (each C(path), C(name),
-      C(read_only), C(options)), C(protected) and C(stacks_dir). Every key is there, and what is not known is empty;
-      all is empty where the lock was not to be had.
+      C(read_only), C(options)), C(protected) and C(stacks_dir). Every key is there, and what is not known is empty.
   type: dict
   returned: always
 sources:
@@ -116,7 +80,7 @@ waiting_for:
   returned: always
 observed:
   description:
-    - A look at what was applied to the guest, taken here because every module execution costs and this one comes first.
+    - A survey of what was applied to the guest, here because every module execution costs and this one comes first.
     - C(networks) are the names of the engine's networks; C(stacks) has for each applied stack the digest of its
       C(rendering) and the C(reasons) for which it differs now. Empty where there is no engine or no manifest.
     - C(collection) has the commits of the guest's own C(mirror) of this collection, and of the C(library) that is

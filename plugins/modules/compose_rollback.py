@@ -18,6 +18,8 @@ description:
     rollback undoes the first.
   - Certificates, data and generated passwords have no generations and stay as they are.
   - The next converge applies the current variables again. Pause the guest's own runs first, or change the variables.
+extends_documentation_fragment:
+  - felhom.base_infra.lock
 attributes:
   check_mode:
     support: full
@@ -33,14 +35,6 @@ options:
     type: list
     elements: str
     default: []
-  state_dir:
-    description: Where manifest and generations lie on the guest.
-    type: path
-    default: /var/lib/felhom-base-infra
-  lock_timeout:
-    description: Seconds to wait for another run that is at work on the guest.
-    type: int
-    default: 600
 """
 
 EXAMPLES = r"""

@@ -19,7 +19,8 @@ description:
   - A stack that is not well goes back to its last good generation. The others stay on the new one if, after that, every
     service that was well before the run is well again. Otherwise all go back.
   - Fails when a stack was not well, naming what went wrong first and what state each stack is in now.
-  - Without such a stack it does nothing and costs no module execution.
+  - Everything happens on the guest, in one module execution that ends what it began also when its connection is cut.
+  - Without a stack to wait for it does nothing and costs no module execution.
 attributes:
   check_mode:
     support: full
@@ -28,10 +29,13 @@ attributes:
     support: none
     description: The changes were shown by the tasks that made them.
 options:
-  state_dir:
-    description: Where manifest and generations lie on the guest.
-    type: path
-    default: /var/lib/felhom-base-infra
+  applied:
+    description:
+      - Results of M(felhom.base_infra.compose_stack) in this run. What was skipped, or failed before it changed
+        anything, is left out.
+    type: list
+    elements: dict
+    required: true
 """
 
 EXAMPLES = r"""
@@ -51,15 +55,16 @@ EXAMPLES = r"""
   always:
     - name: Wait for both
       felhom.base_infra.compose_settle:
+        applied: "{{ query('ansible.builtin.vars', 'base_traefik_applied', 'base_filebrowser_applied', default={}) }}"
 """
 
 RETURN = r"""
 stacks:
   description:
-    - For each stack of this run so far whether it C(changed) and its C(timings), as M(felhom.base_infra.compose_stack)
+    - For each stack of O(applied) whether it C(changed) and its C(timings), as M(felhom.base_infra.compose_stack)
       returned them.
-    - For each that was waited for, also its C(state) (C(kept), C(back), C(no earlier generation), C(lost)), the
-      services that were C(recreated), and its C(containers).
+    - For each that was waited for, also its C(state) (C(kept), C(rolled back), C(no earlier generation),
+      C(rollback failed)), the services that were C(recreated), and its C(containers).
   type: dict
   returned: always
 """

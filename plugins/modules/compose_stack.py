@@ -16,7 +16,8 @@ description:
   - Renders all files of a Compose project in the controlling process and ships them to the guest in one module
     execution. What is right there is left alone.
   - When something differs, it proves that every pinned image is present before anything is stopped, writes the files
-    atomically, and has M(community.docker.docker_compose_v2) apply them.
+    atomically, and has Compose apply them, in a process that ends what it began also when the connection is cut.
+  - A change that nobody settles, because its controller died, is settled by the guest itself after ten minutes.
   - Refuses an image that is not pinned as C(name:tag@sha256:digest).
   - Compose's own interpolation is off. Every C($) in the Compose template reaches the container as it is written.
   - Each service gets a label with a digest of its definition and of the files named for it in O(files[].services).
@@ -192,7 +193,7 @@ options:
     default: true
   observed:
     description:
-      - What a look at the guest earlier in this run returned, RV(felhom.base_infra.bootstrap_info#module:observed).
+      - What a survey of the guest earlier in this run returned, RV(felhom.base_infra.bootstrap_info#module:observed).
       - When it says that this very rendering of the stack was applied and nothing differs from it, the guest is not
         asked again. With nothing given, it is asked.
     type: dict
@@ -233,10 +234,6 @@ options:
       - The engine tells of progress every 512 KiB, or every hundredth of a layer where that is less.
     type: int
     default: 300
-  state_dir:
-    description: Where the manifest of what was applied is kept on the guest.
-    type: path
-    default: /var/lib/felhom-base-infra
 seealso:
   - module: community.docker.docker_compose_v2
 """
@@ -261,6 +258,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+name:
+  description: O(name).
+  returned: success
+  type: str
+  sample: traefik
+pending:
+  description: Whether M(felhom.base_infra.compose_settle) has to decide about it.
+  returned: success
+  type: bool
 reasons:
   description: What differed, a line each.
   returned: success
@@ -305,5 +311,5 @@ timings:
   description: Seconds that each part took.
   returned: success
   type: dict
-  sample: {render: 0.11, compare: 0.42, start: 3.8, settle: 0.4}
+  sample: {render: 0.11, apply: 0.6}
 """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Actions that are one task of guest_look. Private."""
+"""What actions have in common that run a task of guest_run or guest_apply. Private."""
 
 from __future__ import annotations
 
@@ -16,6 +16,38 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import lock as _lock
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._role_variables import refuse_unknown
 
+_POLL = 3.0  # seconds; each question is a module execution
+
+Answer = dict[str, Any]
+
+
+class GuestAction(ActionBase):
+    """An action whose options are checked here, and whose work is one task of a module on the guest."""
+
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_diff = True
+    options: dict[str, dict[str, Any]]
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Answer:
+        result = super().run(tmp, task_vars)
+        self.variables = task_vars or {}
+        refuse_unknown(self.variables, self._task.register)
+        _validation, arguments = self.validate_argument_spec(self.options)
+        return result | self.act(arguments)
+
+    def act(self, arguments: dict[str, Any]) -> Answer:
+        """Do it, with the options as they were checked and completed."""
+        raise NotImplementedError
+
+    def on_guest(self, module: str, task: str, arguments: dict[str, Any], **more: Any) -> Answer:
+        """Run a task of a module. Its parameters are no concern of the guest's journal: they hold whole files."""
+        return self._execute_module(
+            module_name=f"felhom.base_infra.{module}",
+            module_args={"task": task, "arguments": arguments, **more},
+            task_vars=self.variables | {"ansible_no_target_syslog": True},
+        )
+
 
 def this_run() -> _lock.Holder:
     """Who holds a guest's lock for this run: the process that started the worker in which an action runs."""
@@ -27,16 +59,14 @@ def this_run() -> _lock.Holder:
     return _lock.myself(f"{user}@{socket.gethostname()}, process {process}", process)
 
 
-_POLL = 3.0  # seconds; each question is a module execution
-
-
-def ask_until_free(ask: Callable[[dict[str, Any]], dict[str, Any]], timeout: float) -> dict[str, Any]:
+def ask_until_free(ask: Callable[[dict[str, Any]], Answer], timeout: float) -> Answer:
     """Ask for something that takes the guest's lock, until no other run holds it or patience is over.
 
-    ask gets the lock's options, and returns held_by where another run has it. So does this, with a refusal to show.
+    ask gets the run and a void holder, and returns held_by where another run has the lock. So does this, with a refusal
+    to show.
     """
     end = time.monotonic() + timeout
-    asked = this_run()._asdict()
+    asked: dict[str, Any] = {"run": this_run()._asdict(), "void": None}
     while True:
         result = ask(asked)
         if "held_by" not in result:
@@ -44,7 +74,7 @@ def ask_until_free(ask: Callable[[dict[str, Any]], dict[str, Any]], timeout: flo
         holder = _lock.Holder(**result["held_by"])
         if _lock.is_gone(holder):
             # A run of this machine that was killed: the guest can't see that, we can.
-            asked = asked | {"void": holder._asdict()}
+            asked["void"] = holder._asdict()
         elif time.monotonic() > end:
             refusal = (
                 f"another run is at work on this guest: {holder.name}; waited {timeout:.0f} s. If it is dead, "
@@ -53,19 +83,3 @@ def ask_until_free(ask: Callable[[dict[str, Any]], dict[str, Any]], timeout: flo
             return result | {"refusal": refusal}
         else:
             time.sleep(_POLL)
-
-
-class GuestTask(ActionBase):
-    """Hands the task's options on; the module on the guest checks them."""
-
-    _requires_connection = True
-    _supports_check_mode = True
-    _supports_diff = True
-    task: str
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        refuse_unknown(task_vars or {}, self._task.register)
-        return result | self._execute_module(
-            module_name="felhom.base_infra.guest_look", module_args={self.task: self._task.args}, task_vars=task_vars
-        )

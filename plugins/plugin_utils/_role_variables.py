@@ -49,7 +49,7 @@ def unknown(role: str, options: Mapping[str, list[str]], names: Iterable[str]) -
         return f"variable {name} is called {renamed[0]} now"
     close = difflib.get_close_matches(name, options, 1, 0.8)
     advice = f"did you mean {close[0]}?" if close else f"'ansible-doc -t role felhom.base_infra.{role}' lists all"
-    return f"variable {name} is none of role {role}'s; {advice}"
+    return f"unknown variable {name}: role {role} has no such option; {advice}"
 
 
 @functools.cache

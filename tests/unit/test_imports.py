@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -24,7 +25,7 @@ MAY_IMPORT = {
 }
 # A module is about one subject; these are about two.
 SUBJECTS = {
-    "guest_look": {"_tasks"},
+    "guest_run": {"_tasks"},
     "guest_apply": {"_tasks"},
     # Reads whose guest a container is, in the guest's own files.
     "pve_ct_bootstrap_info": {"_proxmox", "_configuration"},
@@ -87,6 +88,13 @@ def test_a_package_imports_what_its_row_names_and_there_is_no_circle():
     assert set(graph) == set(MAY_IMPORT)
     assert len(levels(graph)) <= 5
     assert sum(map(len, graph.values())) <= 15
+
+
+def test_the_page_says_the_same():
+    page = (PLUGINS.parent / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| `(_\w+)` \|[^|]*\| (.*) \|$", page, re.MULTILINE)
+    assert {name: set(re.findall(r"_\w+", may)) for name, may in rows} == MAY_IMPORT
+    assert {name: found for name, found in arrows().items()} == MAY_IMPORT
 
 
 def test_all_of_module_utils_is_in_a_package():

@@ -186,6 +186,8 @@ def test_a_bad_controller_file_changes_nothing_and_is_named(host, guest, play, c
     [
         ("base_traefik_loglevel=DEBUG", "did you mean base_traefik_log_level?"),
         ("guest_config_controler_file=/nowhere", "did you mean guest_config_controller_file?"),
+        ("base_health_patence=0", "did you mean base_health_patience?"),
+        ("base_health_patience=long", "base_health_patience"),
         (
             "base_cloudflared_tunnel_token=not-a-secret-token",
             "found a text of 18 characters that is not base64 of JSON",
@@ -199,6 +201,7 @@ def test_a_variable_that_would_be_ignored_or_can_not_be_changes_nothing(guest, p
     assert message in " ".join(run.output.split())
     assert "not-a-secret" not in run.output
     assert (guest.ids(), guest.disk()) == before
+    assert not guest.host.file("/run/felhom-base-infra/lock").exists
 
 
 def test_a_guest_that_lost_its_configuration_is_left_as_it_is(host, guest, play):

@@ -71,7 +71,7 @@ def test_a_configuration_that_makes_traefik_exit(guest, play, browse, domain):
     assert run.status == 2
     output = " ".join(run.output.split())
     assert "field not found, node: bogus" in output
-    assert "traefik is back on its last good generation and well" in output
+    assert "traefik was rolled back to its last good generation and is healthy" in output
     assert guest.disk() == disk
     assert serves(browse, domain)
 
@@ -91,7 +91,7 @@ def test_a_pin_whose_health_never_comes(guest, play, pin, browse, domain):
     assert run.status == 2
     output = " ".join(run.output.split())
     assert "stack filebrowser: not healthy after" in output
-    assert "filebrowser is back on its last good generation and well" in output
+    assert "filebrowser was rolled back to its last good generation and is healthy" in output
     assert guest.disk() == disk
     assert guest.changed_since(before) == {"filebrowser"}
     assert serves(browse, domain)
@@ -107,7 +107,10 @@ def test_a_stack_that_fails_goes_back_alone_when_the_others_are_well(guest, play
     run = play("site.yml", *settings)
     assert run.status == 2
     output = " ".join(run.output.split())
-    assert "filebrowser is back on its last good generation and well, traefik is on its new generation" in output
+    assert (
+        "filebrowser was rolled back to its last good generation and is healthy, traefik is on its new generation"
+        in output
+    )
     assert guest.changed_since(before) == {"traefik", "filebrowser"}
     assert "level: WARN" in guest.run("cat /opt/docker/traefik/traefik.yml")
     assert guest.ledger()[-1]["result"] == "failed"
@@ -121,9 +124,9 @@ def test_all_go_back_when_the_whole_would_be_worse(guest, play):
     run = play(playbook, *extra(set_port=8001, set_is_well=False))
     assert run.status == 2
     output = " ".join(run.output.split())
-    assert "with them the whole is worse than before: follower/follower" in output
-    assert "failing is back on its last good generation and well" in output
-    assert "leader is back on its last good generation and well" in output
+    assert "with it the whole is worse than before: follower/follower" in output
+    assert "failing was rolled back to its last good generation and is healthy" in output
+    assert "leader was rolled back to its last good generation and is healthy" in output
     assert guest.disk() == disk
     assert guest.changed_since(before) == {"leader", "failing"}
     assert play(playbook, *extra(set_state="absent")).status == 0
@@ -139,7 +142,7 @@ def test_a_tunnel_that_was_up_must_come_up_again(guest, play, pin):
     assert run.status == 2
     output = " ".join(run.output.split())
     assert "stack cloudflared: container cloudflared is restarting" in output
-    assert "cloudflared is back on its last good generation and well" in output
+    assert "cloudflared was rolled back to its last good generation and is healthy" in output
     assert guest.disk() == disk
 
 
@@ -269,6 +272,17 @@ def test_a_changed_secret_recreates_its_one_service(guest, play):
     assert "another-api-token" not in run.output
     assert run.output.count("content not shown, SHA-256 begins with") == 2
     assert guest.ledger()[-1]["stacks"]["traefik"]["recreated"] == ["traefik"]
+
+
+def test_a_fact_cache_keeps_nothing_of_an_earlier_run(guest, play, tmp_path):
+    cache = {"ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path)}
+    settings = extra(base_traefik_log_level="WARN")
+    for result in ("changed", "unchanged"):
+        run = play("site.yml", *settings, **cache)
+        assert run.status == 0, run.output
+        assert guest.ledger()[-1]["result"] == result
+        assert guest.ledger()[-1]["stacks"]["traefik"]["changed"] == (result == "changed")
+    assert run.changed == 0
 
 
 def test_a_changed_dynamic_file_recreates_nothing_and_is_picked_up(guest, play, browse, domain):

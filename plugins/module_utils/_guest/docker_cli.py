@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest import pins as _pins
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import commands as _commands, pins as _pins
 
 Run = Callable[..., tuple[int, str, str]]
 """AnsibleModule.run_command: status, output, error output."""
@@ -47,12 +47,6 @@ class Credential:
         shutil.rmtree(self._folder)
 
 
-def run(run_command: Run, *words: str) -> str:
-    """What a docker command prints. AnsibleModule.run_command ends the module where it fails."""
-    _code, out, _err = run_command(["docker", *words], check_rc=True)
-    return out
-
-
 def pull(run: Run, pin: str, silence: float, config: str | None = None) -> None:
     """Pull a pinned image and give it its tag. Raises PullError, also when nothing of it comes for silence seconds.
 
@@ -60,7 +54,7 @@ def pull(run: Run, pin: str, silence: float, config: str | None = None) -> None:
     """
     code, err = _watch(["docker"] + (["--config", config] if config else []) + ["pull", pin], silence)
     if code != 0:
-        reason = _reason(code, last_line(err), silence)
+        reason = _reason(code, _commands.last_line(err), silence)
         raise PullError(f"image {pin} is not on the guest and can't be pulled: {reason}")
     tag(run, pin)
 
@@ -109,10 +103,4 @@ def tag(run: Run, pin: str) -> None:
     """Give a pulled image its tag: without one a plain 'docker image prune' takes it for a dangling one."""
     code, _out, err = run(["docker", "tag", _pins.repo_digest(pin), pin.partition("@")[0]])
     if code:
-        raise PullError(f"image {pin} can't be given its tag: {last_line(err)}")
-
-
-def last_line(text: str) -> str:
-    """What a program said last, which is what it failed for."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason given"
+        raise PullError(f"image {pin} can't be given its tag: {_commands.last_line(err)}")

@@ -34,48 +34,51 @@ def is_gone(holder: Holder) -> bool:
     return holder.namespace == _namespace() and not os.path.exists(f"/proc/{holder.process}")
 
 
-def take(wanted: Holder, void: Holder | None = None, folder: str = _paths.RUNTIME) -> Holder | None:
+def take(wanted: Holder, void: Holder | None = None) -> Holder | None:
     """Take or renew the lock. Returns who holds it where that is somebody else.
 
     void is a holder that whoever asks has seen to be gone.
     """
-    with _exclusive(folder):
-        held = _held(folder)
-        if held not in (None, void, wanted) and not is_gone(held):
-            return held
-        temporary = os.path.join(folder, "lock.new")
+    with _exclusive():
+        found = held()
+        if found not in (None, void, wanted) and not is_gone(found):
+            return found
+        temporary = os.path.join(_paths.RUNTIME, "lock.new")
         with open(temporary, "w", encoding="utf-8") as stream:
             json.dump(wanted._asdict() | {"until": time.monotonic() + _LEASE}, stream)
-        os.rename(temporary, os.path.join(folder, "lock"))
+        os.rename(temporary, os.path.join(_paths.RUNTIME, "lock"))
     return None
 
 
-def give_back(holder: Holder | None, folder: str = _paths.RUNTIME) -> bool:
+def give_back(holder: Holder | None) -> bool:
     """Give the lock back if the holder has it, whoever has it for None. Returns whether there was one to give back."""
-    with _exclusive(folder):
-        held = _held(folder)
-        if held is None or holder not in (None, held):
+    with _exclusive():
+        found = held()
+        if found is None or holder not in (None, found):
             return False
-        os.unlink(os.path.join(folder, "lock"))
+        os.unlink(os.path.join(_paths.RUNTIME, "lock"))
     return True
 
 
-def holder(folder: str = _paths.RUNTIME) -> str:
-    """Who holds the lock, "" for nobody."""
-    held = _held(folder)
-    return "" if held is None or is_gone(held) else held.name
+def holder() -> str:
+    """The name of who holds the lock, "" for nobody."""
+    found = held()
+    return "" if found is None or is_gone(found) else found.name
+
+
+def renewed() -> float:
+    """When the lock was taken or renewed last, on the monotonic clock; 0 where nobody holds it."""
+    found = _lease()
+    return found[1] - _LEASE if found else 0.0
 
 
 class _exclusive:
     """The file is read and written by one process at a time."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-
     def __enter__(self) -> None:
-        os.makedirs(self._folder, mode=0o755, exist_ok=True)
+        os.makedirs(_paths.RUNTIME, mode=0o755, exist_ok=True)
         self._descriptor = os.open(
-            os.path.join(self._folder, "lock.guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            os.path.join(_paths.RUNTIME, "lock.guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
@@ -83,14 +86,21 @@ class _exclusive:
         os.close(self._descriptor)
 
 
-def _held(folder: str) -> Holder | None:
+def held() -> Holder | None:
     """Who holds the lock by its file; nobody where the lease is over or there is no file."""
+    found = _lease()
+    return found[0] if found else None
+
+
+def _lease() -> tuple[Holder, float] | None:
+    """Who holds the lock, and until when."""
     try:
-        with open(os.path.join(folder, "lock"), "rb") as stream:
+        with open(os.path.join(_paths.RUNTIME, "lock"), "rb") as stream:
             found = json.load(stream)
-        if time.monotonic() > float(found["until"]):
+        until = float(found["until"])
+        if time.monotonic() > until:
             return None
-        return Holder(str(found["name"]), int(found["process"]), str(found["namespace"]))
+        return Holder(str(found["name"]), int(found["process"]), str(found["namespace"])), until
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

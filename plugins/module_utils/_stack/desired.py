@@ -173,22 +173,24 @@ def stale_reasons(stack: Stack, recorded: dict[str, Any] | None) -> list[Reason]
     ]
 
 
-def generation(stack: Stack, params: dict[str, Any], well_before: list[str], ids: dict[str, str]) -> dict[str, Any]:
+def generation(stack: Stack, params: dict[str, Any], healthy_before: list[str], ids: dict[str, str]) -> dict[str, Any]:
     """The stack as a generation (see generations). What is made once and kept has no generations."""
     return {
         "record": stack.record,
         "contents": {path: file.data.decode() for path, file in stack.files.items() if not file.create_only},
         "secret_files": [path for path, file in stack.files.items() if file.sensitive],
         "wait_timeout": params["wait_timeout"],
-        "well_before": well_before,
+        "healthy_before": healthy_before,
         "ids_before": ids,
         "displaced": [],
         "units": [],
+        "run": params["run"],
+        "change": params["nonce"],
     }
 
 
 def services_to_recreate(params: dict[str, Any], reasons: list[Reason], misled: set[str]) -> list[str]:
-    """Services that compose would leave running although they are not right.
+    """Services that Compose would leave running although they are not as desired.
 
     A mount follows the folder or file it was made with: when that was gone and is made anew, the container still holds
     the old, deleted one. The misled ones were started with a file that somebody else had changed.

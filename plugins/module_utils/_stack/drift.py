@@ -90,7 +90,7 @@ def leftover_reasons(stack: str, record: dict, state_dir: str) -> list[Reason]:
 
 
 def unsettled_reasons(stack: str, state_dir: str) -> list[Reason]:
-    """A change that was written and that nobody has found well or taken back."""
+    """A change that was written and that nobody has settled."""
     if _generations.load(state_dir, stack, _generations.NEXT) is None:
         return []
     return [Reason("unsettled", "generation", "a run that applied it did not end", "record")]

@@ -6,12 +6,12 @@
 Each is one file below generations/STACK/ in the state folder, so that it is there whole or not at all:
 
     next.json      what is being applied; written before the first file is touched
-    good.json      what was last seen to be well
-    previous.json  what was well before that
+    good.json      what was last observed to be healthy
+    previous.json  what was healthy before that
     displaced.json what was moved out of the stack's way, and has its place back when the stack is removed
 
 A generation holds the stack's record (see drift), the content of every file that is not made once and kept, and of
-next.json also what was well before it and which containers and units were moved out of its way.
+next.json also what was healthy before it and which containers and units were moved out of its way.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def save(state_dir: str, stack: str, name: str, generation: dict) -> None:
 
 
 def commit(state_dir: str, stacks: list[str]) -> None:
-    """What was being applied is well: it becomes the good generation, and the good one the previous."""
+    """What was applied is healthy: it becomes the good generation, and the good one the previous."""
     recorded = _manifest.known(state_dir)["stacks"]
     for stack in stacks:
         after, before = load(state_dir, stack, NEXT), load(state_dir, stack, GOOD)
@@ -72,7 +72,7 @@ def without_rendering(record: dict) -> dict:
 
 
 def reject(state_dir: str, stack: str) -> None:
-    """What was being applied is not well; it is kept for whoever looks into it until the next change is well."""
+    """What was applied is not healthy. It is kept as rejected, to be examined, until the next change is healthy."""
     if load(state_dir, stack, NEXT) is not None:
         os.rename(_path(state_dir, stack, NEXT), _path(state_dir, stack, REJECTED))
 

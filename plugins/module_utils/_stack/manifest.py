@@ -24,7 +24,7 @@ def load(state_dir: str) -> dict:
 
 
 def read(state_dir: str) -> dict:
-    """The whole manifest: stacks by name, and converged, what the last converge that ended well was made of.
+    """The whole manifest: stacks by name, and converged, what the last successful converge was made of.
 
         {"time": 1767225600, "commit": "…", "customer": "acme-0001", "result": "changed" | "unchanged" | "waiting",
          "inputs": {"/etc/felhom-bootstrap/bootstrap.json": "sha256"}}
@@ -84,7 +84,7 @@ def save(state_dir: str, stacks: dict) -> None:
 
 
 def save_converged(state_dir: str, converged: dict) -> None:
-    """Write what a converge that ended well was made of; the stacks stay."""
+    """Write what a successful converge was made of; the stacks stay."""
     _write(state_dir, known(state_dir)["stacks"], converged)
 
 

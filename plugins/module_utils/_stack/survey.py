@@ -1,10 +1,10 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One look at all stacks of a guest: do they differ from what was last applied? Private to this collection.
+"""A survey of all stacks of a guest: does the observed differ from the recorded? Private to this collection.
 
-A module that runs at the start of a converge anyway takes the look, so that no stack that is right has to be asked for.
-The gate takes it every five minutes.
+It comes with the first module of a converge, so that a stack that does not differ costs no module of its own. The gate
+makes it every five minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._stack import dr
 def survey(state_dir: str) -> dict:
     """The networks there are, and for each recorded stack the digest of its rendering and what differs from its record.
 
-    What can't be seen is left out; whoever needs it has to look for himself and says what is wrong.
+    Empty if manifest or engine can't be read.
     """
     try:
         recorded, engine = _manifest.load(state_dir), _engine.observe()

@@ -20,7 +20,7 @@ import tempfile
 from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
-    docker_cli as _docker_cli,
+    commands as _commands,
     engine as _engine,
     files as _files,
 )
@@ -32,21 +32,20 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._stack import (
 _KINDS = ("displaced", "units")
 
 
-def move_aside(
-    run: _docker_cli.Run, params: dict[str, Any], generation: dict[str, Any]
-) -> dict[str, list[dict[str, Any]]]:
+def move_aside(state_dir: str, params: dict[str, Any], generation: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Move units and containers out of the way of the generation that is being applied."""
     reasons = _drift.engine_reasons(params["name"], generation["record"], _engine.observe())
     services = generation["record"]["services"]
     foreign = [services[reason.subject]["container"] for reason in reasons if reason.kind == "container_foreign"]
-    containers = [_inspect(run, name) for name in foreign]
+    containers = [_inspect(name) for name in foreign]
     for container in containers:
         # While it still runs: what goes wrong here leaves everything as it is.
         for folder in params["inherits"]:
-            _inherit(params["state_dir"], container, folder)
-    units = [_look_at_unit(run, unit) for unit in params["replaces_units"]]
+            _inherit(state_dir, container, folder)
+    units = [_look_at_unit(unit) for unit in params["replaces_units"]]
     moved = _keep(
-        params,
+        state_dir,
+        params["name"],
         generation,
         {
             "displaced": [_displaced(container) for container in containers],
@@ -55,36 +54,36 @@ def move_aside(
     )
     # A unit may start its container again, or remove it when it ends, so units come first.
     for entry in moved["units"]:
-        run(["systemctl", "disable", "--now", entry["unit"]], check_rc=True)
+        _commands.run(["systemctl", "disable", "--now", entry["unit"]], check_rc=True)
     there = {container.id: container for container in _engine.observe().containers}
     for entry in moved["displaced"]:
         if entry["id"] in there:
-            _docker_cli.run(run, "update", "--restart", "no", entry["id"])
-            _docker_cli.run(run, "stop", entry["id"])
+            _commands.docker("update", "--restart", "no", entry["id"])
+            _commands.docker("stop", entry["id"])
             if there[entry["id"]].name == entry["name"]:
-                _docker_cli.run(run, "rename", entry["id"], entry["aside"])
+                _commands.docker("rename", entry["id"], entry["aside"])
     return moved
 
 
-def restore(run: _docker_cli.Run, state_dir: str, stack: str, moved: dict[str, Any]) -> None:
+def restore(state_dir: str, stack: str, moved: dict[str, Any]) -> None:
     """What was moved out of the way gets its place back, and runs as it did."""
     there = {container.id: container for container in _engine.observe().containers}
     for entry in moved.get("displaced", []):
         for container in there.values():
             if container.project == stack and container.name == entry["name"]:
-                _docker_cli.run(run, "rm", "--force", container.id)
+                _commands.docker("rm", "--force", container.id)
         # Somebody may have removed it for good meanwhile.
         if entry["id"] in there:
             if there[entry["id"]].name != entry["name"]:
-                _docker_cli.run(run, "rename", entry["id"], entry["name"])
-            _docker_cli.run(run, "update", "--restart", entry["restart"], entry["id"])
+                _commands.docker("rename", entry["id"], entry["name"])
+            _commands.docker("update", "--restart", entry["restart"], entry["id"])
             if entry["running"]:
-                _docker_cli.run(run, "start", entry["id"])
+                _commands.docker("start", entry["id"])
     for entry in moved.get("units", []):
         if entry["enabled"]:
-            run(["systemctl", "enable", entry["unit"]], check_rc=True)
+            _commands.run(["systemctl", "enable", entry["unit"]], check_rc=True)
         if entry["active"]:
-            run(["systemctl", "start", "--no-block", entry["unit"]], check_rc=True)
+            _commands.run(["systemctl", "start", "--no-block", entry["unit"]], check_rc=True)
     kept = _generations.load(state_dir, stack, _generations.DISPLACED)
     if kept:
         rest = {key: [entry for entry in kept.get(key, []) if entry not in moved.get(key, [])] for key in _KINDS}
@@ -92,13 +91,12 @@ def restore(run: _docker_cli.Run, state_dir: str, stack: str, moved: dict[str, A
 
 
 def _keep(
-    params: dict[str, Any], generation: dict[str, Any], found: dict[str, list[dict[str, Any]]]
+    state_dir: str, stack: str, generation: dict[str, Any], found: dict[str, list[dict[str, Any]]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Write down what is going to be moved, before it is. Returns what is to be put back if this generation is lost."""
-    state_dir, stack = params["state_dir"], params["name"]
+    """Write down what is going to be moved, before it is. Returns what a rollback of this generation restores."""
     earlier = _generations.load(state_dir, stack, _generations.DISPLACED) or {}
     ever = {key: merged(earlier.get(key, []), found[key]) for key in _KINDS}
-    # Where the stack was never well, all that was ever moved was moved by runs that did not end.
+    # Where the stack was never healthy, all that was ever moved was moved by runs that did not end.
     moved = ever if _generations.load(state_dir, stack, _generations.GOOD) is None else found
     # Without the files: they may hold secrets, which are not to stay longer than the generations do.
     _generations.save(state_dir, stack, _generations.DISPLACED, {"record": {}, "contents": {}} | ever)
@@ -116,13 +114,13 @@ def _identity(entry: dict[str, Any]) -> str:
     return entry.get("id") or entry["unit"]
 
 
-def _look_at_unit(run: _docker_cli.Run, unit: str) -> dict[str, Any]:
-    code, _out, _err = run(["systemctl", "is-active", "--quiet", unit])
+def _look_at_unit(unit: str) -> dict[str, Any]:
+    code, _out, _err = _commands.run(["systemctl", "is-active", "--quiet", unit])
     return {"unit": unit, "enabled": _drift.unit_is_enabled(unit), "active": code == 0}
 
 
-def _inspect(run: _docker_cli.Run, name: str) -> dict[str, Any]:
-    (found,) = json.loads(_docker_cli.run(run, "inspect", "--type", "container", name))
+def _inspect(name: str) -> dict[str, Any]:
+    (found,) = json.loads(_commands.docker("inspect", "--type", "container", name))
     return found
 
 
@@ -170,7 +168,7 @@ def _unpack(container: str, folder: str, target: str) -> None:
     # An export that failed looks to tar like a container without that folder.
     absent = "Not found in archive" in done.stderr and export.returncode == 0
     if (done.returncode or export.returncode) and not absent:
-        said = _docker_cli.last_line(done.stderr)
+        said = _commands.last_line(done.stderr)
         raise OSError(errno.EIO, f"can't copy what container {container[:12]} has there: {said}", folder)
 
 
@@ -191,7 +189,7 @@ def fill(source: str, target: str) -> None:
                 with contextlib.suppress(OSError):
                     os.rmdir(path)
             if not os.path.lexists(path):
-                # Whole or not at all: the next run takes what is there for right.
+                # Whole or not at all: the next run takes what is there for complete.
                 temporary = path + _files.TEMPORARY
                 _files.remove_if_there(temporary)
                 shutil.copy2(os.path.join(folder, name), temporary, follow_symlinks=False)

@@ -1,40 +1,37 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for stacks together, and what a set's health says of them. Private to this collection.
+"""Waiting for stacks together, and what the health of a set says of them. Private to this collection.
 
-The functions are pure but for wait(), which looks at the engine until it knows.
+The functions are pure but for wait(), which asks the engine until it knows.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import drift as _drift
 
-JOB_LIMIT = 300  # seconds for a run of Compose; the images are there before it starts
-_JOB_POLL = 0.05  # seconds between two looks into a file
-_POLL = 0.1  # seconds between two looks
+_POLL = 0.1  # seconds between two questions
 # Seconds for which something must be wrong before it counts: a container that has just been started may look exited for
 # a moment, and one that waits for a neighbour may restart once.
 _PATIENCE = 5.0
 
 
-def wait(generations: dict[str, dict[str, Any]], well_before: set[str]) -> dict[str, str]:
-    """Wait until every stack is well or lost. Returns what is wrong with the lost ones, by stack.
+def wait(generations: dict[str, dict[str, Any]], healthy_before: set[str]) -> dict[str, str]:
+    """Wait until every stack is healthy or has failed. Returns why, for each stack that has failed.
 
-    well_before is what well_services() said before the change.
+    healthy_before is what healthy_services() said before the change.
     """
     start = time.monotonic()
     waiting = {
-        stack: generation | {"record": _record_to_wait_for(stack, generation["record"], well_before)}
+        stack: generation | {"record": _record_to_wait_for(stack, generation["record"], healthy_before)}
         for stack, generation in generations.items()
     }
     wrong_since: dict[str, float] = {}
-    lost: dict[str, str] = {}
+    failed: dict[str, str] = {}
     while waiting:
         engine = _engine.observe()
         now = time.monotonic()
@@ -45,45 +42,26 @@ def wait(generations: dict[str, dict[str, Any]], well_before: set[str]) -> dict[
             if not wrong and not starting:
                 del waiting[stack]
             elif wrong and (late or now - wrong_since.setdefault(stack, now) > _PATIENCE):
-                lost[stack] = "; ".join(reason.text for reason in wrong)
+                failed[stack] = "; ".join(reason.text for reason in wrong)
                 del waiting[stack]
             elif not wrong:
                 wrong_since.pop(stack, None)
                 if late:
-                    lost[stack] = f"not healthy after {now - start:.0f} s: {', '.join(starting)}"
+                    failed[stack] = f"not healthy after {now - start:.0f} s: {', '.join(starting)}"
                     del waiting[stack]
         if waiting:
             time.sleep(_POLL)
-    return lost
+    return failed
 
 
-def job_result(path: str, limit: float = JOB_LIMIT) -> dict[str, Any]:
-    """What a module that Ansible runs in the background returned, as soon as it ended.
-
-    Until then the file holds {"started": true, …}; it is replaced in one step.
-    """
-    end = time.monotonic() + limit
-    while True:
-        try:
-            with open(path, encoding="utf-8") as stream:
-                result = json.load(stream)
-        except (OSError, ValueError) as error:
-            return {"failed": True, "msg": f"{path}: no result of a background run ({type(error).__name__})"}
-        if "started" not in result:
-            return result
-        if time.monotonic() > end:
-            return {"failed": True, "msg": f"Compose did not end within {limit:.0f} s"}
-        time.sleep(_JOB_POLL)
-
-
-def _record_to_wait_for(stack: str, record: dict[str, Any], well_before: set[str]) -> dict[str, Any]:
+def _record_to_wait_for(stack: str, record: dict[str, Any], healthy_before: set[str]) -> dict[str, Any]:
     """The record to wait for.
 
-    A stack whose health is the world outside is not waited for, unless it was well just before: then the world lets it
-    be well, and a change after which it is not is a bad one.
+    A stack whose health is the world outside is not waited for, unless it was healthy just before: then the world lets
+    it be healthy, and a change after which it is not is a bad one.
     """
-    was_well = all(f"{stack}/{service}" in well_before for service in record["services"])
-    return record | {"wait": "healthy"} if record["wait"] == "none" and was_well else record
+    was_healthy = all(f"{stack}/{service}" in healthy_before for service in record["services"])
+    return record | {"wait": "healthy"} if record["wait"] == "none" and was_healthy else record
 
 
 def starting_services(stack: str, record: dict[str, Any], engine: _engine.Engine) -> list[str]:
@@ -97,8 +75,8 @@ def starting_services(stack: str, record: dict[str, Any], engine: _engine.Engine
     )
 
 
-def well_services(stacks: dict[str, dict[str, Any]], engine: _engine.Engine) -> list[str]:
-    """Services of recorded stacks that are well, as STACK/SERVICE: what a change must not make worse."""
+def healthy_services(stacks: dict[str, dict[str, Any]], engine: _engine.Engine) -> list[str]:
+    """Services of recorded stacks that are healthy, as STACK/SERVICE: what a change must not make worse."""
     return sorted(
         f"{container.project}/{container.service}"
         for container in engine.containers

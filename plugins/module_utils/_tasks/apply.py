@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Comparing a stack with disk and engine and writing what differs. Run by guest_apply for compose_stack. Private."""
+"""Comparing a stack with disk and engine, and applying what differs. Run by guest_apply for compose_stack. Private."""
 
 from __future__ import annotations
 
@@ -14,100 +14,163 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
+    commands as _commands,
     docker_cli as _docker_cli,
     engine as _engine,
     failpoints as _failpoints,
     files as _files,
+    lock as _lock,
+    paths as _paths,
     pins as _pins,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import (
+    compose as _compose,
     desired as _desired,
     diff as _diff,
     drift as _drift,
     generations as _generations,
     manifest as _manifest,
+    settle as _settle,
     takeover as _takeover,
     version_limits as _version_limits,
     wait as _wait,
 )
+from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import guard as _guard
+from ansible_collections.felhom.base_infra.plugins.module_utils._tasks.settle import Refused
 
 
-class Refused(Exception):
-    """Something that must be right before anything is touched is not. The text is one line."""
-
-
-def run(module: AnsibleModule) -> None:
-    """Compare, and write what differs."""
+def apply(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Compare, and apply what differs."""
     states = {"present": present, "absent": absent, "rendered": rendered}
     try:
-        module.exit_json(**states[module.params["state"]](module))
+        return states[arguments["state"]](module, arguments)
+    except _commands.CommandError as error:
+        raise Refused(f"stack {arguments['name']}: {error}; the next run sees it through") from error
     except (Refused, _engine.EngineError, _desired.EmptySecret) as error:
-        module.fail_json(msg=f"stack {module.params['name']}: {error}")
+        raise Refused(f"stack {arguments['name']}: {error}") from error
     except OSError as error:
-        where = error.filename or module.params["project_dir"]
-        module.fail_json(msg=f"stack {module.params['name']}: {where}: {error.strerror}; the next run sees it through")
+        where = error.filename or arguments["project_dir"]
+        raise Refused(f"stack {arguments['name']}: {where}: {error.strerror}; the next run sees it through") from error
 
 
-def present(module: AnsibleModule) -> dict[str, Any]:
-    """Compare with disk and engine; write what differs and say whether Compose has to run."""
-    params = module.params
+def present(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
+    """Compare with disk and engine. Write what differs, and have Compose started where a container has to change."""
     _resolve_owners(params)
     stack = _desired.resolve(params)
     recorded, unreadable = _recorded(module)
     engine = _engine.observe()
-    reasons = (
-        _drift.file_reasons(stack.record)
-        + _drift.leftover_reasons(stack.name, stack.record, params["state_dir"])
-        + _desired.stale_reasons(stack, recorded.get(stack.name))
-        + _drift.unit_reasons(stack.record)
-        + _drift.engine_reasons(stack.name, stack.record, engine)
-    )
+    reasons = _reasons(stack, recorded, unreadable, engine)
     before = recorded.get(stack.name, {})
-    # The gate sees it too, and would ask for a converge for ever.
-    reasons = reasons or _drift.unsettled_reasons(stack.name, params["state_dir"])
-    if not reasons and _generations.without_rendering(before) != _generations.without_rendering(stack.record):
-        text = unreadable or "the stack is right but not recorded in the manifest"
-        reasons.append(_drift.Reason("manifest", "manifest", text, "record"))
-    recreate = _desired.services_to_recreate(
-        params, reasons, _started_with_foreign_content(stack, params["files"], before, reasons, engine)
+    result = _difference(module, stack, reasons, before) | {"pending": False}
+    if not reasons:
+        if before != stack.record and not module.check_mode:
+            # Nothing of the stack changed, only what made it, such as a new version of this collection.
+            _manifest.save(_paths.STATE_DIR, recorded | {stack.name: stack.record})
+        return result | {"containers": _wait.containers(stack.name, stack.record, engine)}
+    _refuse_what_must_not_be_touched(params, stack, reasons, engine)
+    _refuse_crossing(params, before, stack, engine)
+    if module.check_mode:
+        return result
+    run = _lock.Holder(**params["run"])
+    _refuse_another_run(run)
+    with _settle.one_at_a_time():
+        misled = _started_with_foreign_content(stack, params["files"], before, reasons, engine)
+        recreate = _desired.services_to_recreate(params, reasons, misled)
+        _bring_what_is_outside(module, params, reasons, engine)
+        ids = {container.service: container.id for container in engine.containers if container.project == stack.name}
+        healthy = _wait.healthy_services(recorded, engine)
+        generation = _desired.generation(stack, params, healthy, ids)
+        _generations.save(_paths.STATE_DIR, stack.name, _generations.NEXT, generation)
+        _settle.forget_outcome(stack.name)
+        _failpoints.failpoint(f"{stack.name}: journal written")
+        try:
+            _write(stack, reasons)
+        except _files.NotStaged as error:
+            raise Refused(f"{error}; nothing was changed") from error
+        _failpoints.failpoint(f"{stack.name}: files written")
+        if any(reason.remedy == "displace" for reason in reasons):
+            result |= _takeover.move_aside(_paths.STATE_DIR, params, generation)
+        if recreate or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons):
+            _compose.start(
+                stack.name,
+                stack.record["project_dir"],
+                recreate,
+                lambda: _guard.settle_if_left_alone(stack.name, params["nonce"], run),
+            )
+        _failpoints.failpoint(f"{stack.name}: started")
+    if not params["settle"]:
+        return result | {"pending": True}
+    return result | _settled(stack.name)
+
+
+def _settled(stack: str) -> dict[str, Any]:
+    """What came of a change that is settled alone."""
+    done = _commands.outlive(lambda: _settle.settle(_paths.STATE_DIR, [stack]))
+    return done["stacks"][stack] | {"wrong": done["wrong"]}
+
+
+def _reasons(
+    stack: _desired.Stack, recorded: dict[str, Any], unreadable: str, engine: _engine.Engine
+) -> list[_drift.Reason]:
+    """All that differs between the desired stack and what is observed."""
+    state_dir, record = _paths.STATE_DIR, stack.record
+    reasons = (
+        _drift.file_reasons(record)
+        + _drift.leftover_reasons(stack.name, record, state_dir)
+        + _desired.stale_reasons(stack, recorded.get(stack.name))
+        + _drift.unit_reasons(record)
+        + _drift.engine_reasons(stack.name, record, engine)
     )
-    result = {
+    # The gate sees it too, and would ask for a converge for ever.
+    reasons = reasons or _drift.unsettled_reasons(stack.name, state_dir)
+    before = recorded.get(stack.name, {})
+    if not reasons and _generations.without_rendering(before) != _generations.without_rendering(record):
+        text = unreadable or "the stack is as desired but not recorded in the manifest"
+        reasons = [_drift.Reason("manifest", "manifest", text, "record")]
+    return reasons
+
+
+def _difference(
+    module: AnsibleModule, stack: _desired.Stack, reasons: list[_drift.Reason], before: dict[str, Any]
+) -> dict[str, Any]:
+    """What a result says of the reasons."""
+    return {
         "changed": bool(reasons),
         "reasons": [reason.text for reason in reasons],
         "drift": _diff.drift(stack, reasons),
         "diff": _diff.diff(stack, reasons, before.get("files", {})) if module._diff else [],
-        "compose": {
-            "needed": bool(recreate) or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons),
-            "recreate": recreate,
-        },
     }
-    if not reasons:
-        if before != stack.record and not module.check_mode:
-            # Nothing of the stack changed, only what made it, such as a new version of this collection.
-            _manifest.save(params["state_dir"], recorded | {stack.name: stack.record})
-        return result | {"containers": _wait.containers(stack.name, stack.record, engine)}
-    foreign = [reason for reason in reasons if reason.kind == "container_foreign"]
-    _refuse_what_must_not_be_touched(module, stack, reasons, foreign, engine)
-    _refuse_crossing(params, before, stack, engine)
-    if module.check_mode:
-        return result
-    _refuse_missing_networks(params["external_networks"], engine)
-    _bring_images(module, reasons)
+
+
+def _refuse_another_run(run: _lock.Holder) -> None:
+    """Two runs at once would each undo what the other does. A run that takes no lock is one too."""
+    held = _lock.held()
+    if held is None:
+        return
+    if held != run and not _lock.is_gone(held):
+        raise Refused(
+            f"another run is at work on this guest: {held.name}. If it is dead, run 'felhom-base-infra unlock' on the "
+            "guest. Nothing was changed"
+        )
+    _lock.take(run)
+
+
+def _bring_what_is_outside(
+    module: AnsibleModule, params: dict[str, Any], reasons: list[_drift.Reason], engine: _engine.Engine
+) -> None:
+    """Have on the guest what the stack needs and does not own: its images, external volumes and networks."""
+    absent = {params["services"][reason.subject]["image"] for reason in reasons if reason.kind == "image_absent"}
+    for pin in sorted(absent):
+        try:
+            _docker_cli.pull(module.run_command, pin, params["pull_timeout"])
+        except _docker_cli.PullError as error:
+            raise Refused(f"{error}; nothing was changed") from error
     for volume in params["external_volumes"]:
         # One that is there already is left as it is.
-        _docker_cli.run(module.run_command, "volume", "create", volume)
-    ids = {container.service: container.id for container in engine.containers if container.project == stack.name}
-    generation = _desired.generation(stack, params, _wait.well_services(recorded, engine), ids)
-    _generations.save(params["state_dir"], stack.name, _generations.NEXT, generation)
-    _failpoints.failpoint(f"{stack.name}: journal written")
-    try:
-        _write(stack, reasons)
-    except _files.NotStaged as error:
-        raise Refused(f"{error}; nothing was changed") from error
-    _failpoints.failpoint(f"{stack.name}: files written")
-    if any(reason.remedy == "displace" for reason in reasons):
-        result |= _takeover.move_aside(module.run_command, params, generation)
-    return result
+        _commands.docker("volume", "create", volume)
+    for network in params["external_networks"]:
+        if network not in engine.networks:
+            _commands.docker("network", "create", network)
 
 
 def _started_with_foreign_content(
@@ -137,36 +200,26 @@ def _started_with_foreign_content(
     return misled
 
 
-def rendered(module: AnsibleModule) -> dict[str, Any]:
+def rendered(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
     """Write the files, and ask no engine. Owners are kept where they can be set."""
-    _resolve_owners(module.params)
-    stack = _desired.resolve(module.params)
-    reasons = _drift.file_reasons(stack.record) + _drift.leftover_reasons(
-        stack.name, stack.record, module.params["state_dir"]
-    )
+    _resolve_owners(params)
+    stack = _desired.resolve(params)
+    reasons = _drift.file_reasons(stack.record) + _drift.leftover_reasons(stack.name, stack.record, _paths.STATE_DIR)
     if reasons and not module.check_mode:
         _write(stack, reasons)
-    return {
-        "changed": bool(reasons),
-        "reasons": [reason.text for reason in reasons],
-        "drift": _diff.drift(stack, reasons),
-        "diff": _diff.diff(stack, reasons, stack.record["files"]) if module._diff else [],
-        "compose": {"needed": False, "recreate": []},
-    }
+    return _difference(module, stack, reasons, stack.record) | {"pending": False}
 
 
-def absent(module: AnsibleModule) -> dict[str, Any]:
+def absent(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
     """Take the project down and remove the files that were written. Data, certificates and passwords stay.
 
     What the stack had moved out of its way gets its place back.
     """
-    params = module.params
+    name = params["name"]
     recorded, _unreadable = _recorded(module)
-    record = recorded.get(params["name"])
+    record = recorded.get(name)
     engine = _engine.observe()
-    reasons = [
-        f"container {container.name} exists" for container in engine.containers if container.project == params["name"]
-    ]
+    reasons = [f"container {container.name} exists" for container in engine.containers if container.project == name]
     files = {path: was for path, was in (record["files"] if record else {}).items() if not was["create_only"]}
     folder = record["project_dir"] if record else ""
     there = [path for path in files if os.path.lexists(os.path.join(folder, path))]
@@ -174,18 +227,10 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
     if record and not reasons:
         reasons.append("the stack is recorded in the manifest")
     if reasons and not module.check_mode:
-        # Needs no compose file, which may be gone already.
-        command = ["docker", "compose", "--project-name", params["name"], "down", "--remove-orphans"]
-        code, _out, err = module.run_command(command)
-        if code:
-            raise Refused(f"Compose could not take it down: {_docker_cli.last_line(err)}")
-        for path in there:
-            _files.remove_if_there(os.path.join(folder, path))
-        moved = _generations.load(params["state_dir"], params["name"], _generations.DISPLACED)
-        if moved:
-            _takeover.restore(module.run_command, params["state_dir"], params["name"], moved)
-        _generations.forget(params["state_dir"], params["name"])
-    header = f"stack {params['name']}"
+        _refuse_another_run(_lock.Holder(**params["run"]))
+        with _settle.one_at_a_time():
+            _take_down(name, [os.path.join(folder, path) for path in there])
+    header = f"stack {name}"
     diff = {
         "before_header": header,
         "after_header": header,
@@ -197,8 +242,22 @@ def absent(module: AnsibleModule) -> dict[str, Any]:
         "reasons": reasons,
         "drift": [{"reason": reason, "was": "", "wanted": ""} for reason in reasons],
         "diff": [diff] if module._diff and reasons else [],
-        "compose": {"needed": False, "recreate": []},
+        "pending": False,
     }
+
+
+def _take_down(name: str, files: list[str]) -> None:
+    """Remove a project's containers and networks, files of it, and the memory of it."""
+    # Needs no compose file, which may be gone already.
+    code, _out, err = _commands.run(["docker", "compose", "--project-name", name, "down", "--remove-orphans"])
+    if code:
+        raise Refused(f"Compose could not take it down: {_commands.last_line(err)}")
+    for path in files:
+        _files.remove_if_there(path)
+    moved = _generations.load(_paths.STATE_DIR, name, _generations.DISPLACED)
+    if moved:
+        _takeover.restore(_paths.STATE_DIR, name, moved)
+    _generations.forget(_paths.STATE_DIR, name)
 
 
 def _resolve_owners(params: dict[str, Any]) -> None:
@@ -218,29 +277,31 @@ def _resolve_owners(params: dict[str, Any]) -> None:
 def _recorded(module: AnsibleModule) -> tuple[dict[str, Any], str]:
     """All stacks of the manifest, and what is wrong with it: a broken one is made anew, since it is only a record."""
     try:
-        return _manifest.load(module.params["state_dir"]), ""
+        return _manifest.load(_paths.STATE_DIR), ""
     except _manifest.ManifestError as error:
         module.warn(f"{error}; made anew")
         return {}, str(error)
 
 
-def _refuse_what_must_not_be_touched(module, stack, reasons, foreign, engine) -> None:
+def _refuse_what_must_not_be_touched(
+    params: dict[str, Any], stack: _desired.Stack, reasons: list[_drift.Reason], engine: _engine.Engine
+) -> None:
     """All that can be known before a file is written; in check mode too, so that it does not promise too much."""
-    for source in module.params["bind_sources"]:
+    for source in params["bind_sources"]:
         if not os.path.exists(source):
             raise Refused(
                 f"{source} does not exist and a service mounts it; create it or take it out of the configuration"
             )
-    for reason in foreign:
-        _refuse_foreign(module.params["foreign"], stack, reason, engine)
     for reason in reasons:
+        if reason.kind == "container_foreign":
+            _refuse_foreign(params["foreign"], stack, reason, engine)
         path = os.path.join(stack.record["project_dir"], reason.subject)
         if reason.kind == "file_kind" and os.path.isdir(path) and os.listdir(path):
             raise Refused(f"{path} is a folder with files in it where a file belongs; move it away")
         if reason.kind == "directory_kind":
             raise Refused(f"{path} is not a folder; move it away")
     if any(reason.subject == _desired.COMPOSE_FILE for reason in reasons):
-        _validate(module, stack)
+        _validate(stack)
 
 
 def _refuse_crossing(
@@ -277,7 +338,7 @@ def _refuse_foreign(policy: str, stack: _desired.Stack, reason: _drift.Reason, e
     raise Refused(f"{reason.text}; rename or remove that container, or set foreign to replace")
 
 
-def _validate(module: AnsibleModule, stack: _desired.Stack) -> None:
+def _validate(stack: _desired.Stack) -> None:
     """Have Compose read the new file before it takes the old one's place."""
     folder = tempfile.mkdtemp(prefix="felhom-base-infra-")
     try:
@@ -285,29 +346,12 @@ def _validate(module: AnsibleModule, stack: _desired.Stack) -> None:
         with open(path, "wb") as stream:
             stream.write(stack.files[_desired.COMPOSE_FILE].data)
         command = ["docker", "compose", "--project-directory", stack.record["project_dir"], "-f", path, "config", "-q"]
-        code, _out, err = module.run_command(command)
+        code, _out, err = _commands.run(command)
     finally:
         shutil.rmtree(folder)
     if code:
-        why = _docker_cli.last_line(err)
+        why = _commands.last_line(err)
         raise Refused(f"Compose does not accept the new {_desired.COMPOSE_FILE}: {why}; nothing was changed")
-
-
-def _refuse_missing_networks(wanted: list[str], engine: _engine.Engine) -> None:
-    """Not a check mode question: there the task that makes the network has not made it either."""
-    for network in wanted:
-        if network not in engine.networks:
-            raise Refused(f"network {network} does not exist; the docker_network role makes it")
-
-
-def _bring_images(module: AnsibleModule, reasons: list[_drift.Reason]) -> None:
-    """Have every pinned image on the guest before anything is stopped for it."""
-    services = module.params["services"]
-    for pin in sorted({services[reason.subject]["image"] for reason in reasons if reason.kind == "image_absent"}):
-        try:
-            _docker_cli.pull(module.run_command, pin, module.params["pull_timeout"])
-        except _docker_cli.PullError as error:
-            raise Refused(f"{error}; nothing was changed") from error
 
 
 def _write(stack: _desired.Stack, reasons: list[_drift.Reason]) -> None:

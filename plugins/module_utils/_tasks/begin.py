@@ -1,7 +1,10 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a guest's configuration, on the guest. Run by guest_look; options and results: bootstrap_info. Private."""
+"""The begin of a run: take the guest's lock, read its configuration, survey what was applied. Private.
+
+Run by guest_run; options and results: converge_begin and, for what takes no lock, bootstrap_info.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,28 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile impor
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import manifest as _manifest, survey as _survey
 
 
-def run(module: AnsibleModule) -> None:
-    """Take the guest's lock where that is asked for; read, resolve, return."""
-    params = module.params
-    if params["lock"] and not module.check_mode:
-        void = params["lock"].pop("void")
-        held = _lock.take(_lock.Holder(**params["lock"]), void and _lock.Holder(**void))
+def begin(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take the guest's lock where a run is given; read, resolve, survey."""
+    run = arguments["run"]
+    if run and not module.check_mode:
+        void = arguments["void"]
+        held = _lock.take(_lock.Holder(**run), void and _lock.Holder(**void))
         if held is not None:
-            module.exit_json(changed=False, held_by=held._asdict())
-    wait_for_engine(params["engine_timeout"])
-    guest, digests = read_guest(params)
-    observed = _survey.survey(params["state_dir"]) | {"collection": installed_collection()}
-    module.exit_json(changed=False, input_digests=digests, observed=observed, **guest._asdict())
+            return {"changed": False, "held_by": held._asdict()}
+    try:
+        wait_for_engine(arguments["engine_timeout"])
+        guest, digests = read_guest(arguments)
+        observed = _survey.survey(_paths.STATE_DIR) | {"collection": installed_collection()}
+    except BaseException:
+        # Nobody would know that there is something to give back.
+        if run and not module.check_mode:
+            _lock.give_back(_lock.Holder(**run))
+        raise
+    return {"changed": False, "input_digests": digests, "observed": observed, **guest._asdict()}
 
 
 def wait_for_engine(seconds: int) -> None:
-    """Until the engine answers: its unit is up some moments before. One that never does is told by who needs it."""
+    """Until the engine answers: its unit is up some moments before. Whoever needs one that never does reports it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -47,10 +56,10 @@ def wait_for_engine(seconds: int) -> None:
             time.sleep(0.2)
 
 
-def earlier(state_dir: str) -> dict[str, Any]:
+def earlier() -> dict[str, Any]:
     """What merge.resolve() asks about the last converge."""
     try:
-        converged = _manifest.read(state_dir)["converged"]
+        converged = _manifest.read(_paths.STATE_DIR)["converged"]
     except _manifest.ManifestError:
         return {}  # said by the health check
     return {
@@ -99,6 +108,6 @@ def read_guest(params: dict[str, Any]) -> tuple[_merge.Configuration, dict[str, 
         (compose_file, mounted),
         params["overrides"],
         problems,
-        **earlier(params["state_dir"]),
+        **earlier(),
     )
     return guest, digests

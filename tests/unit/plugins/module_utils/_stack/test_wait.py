@@ -25,7 +25,7 @@ def story(monkeypatch, applied):
     """Tells the wait what the engine says from which second on; returns what is lost and after how many seconds."""
     stack, _engine_now = applied
 
-    def tell(*chapters, wait="healthy", timeout=60, well_before=()):
+    def tell(*chapters, wait="healthy", timeout=60, healthy_before=()):
         clock = Time()
         monkeypatch.setattr(_wait, "time", clock)
 
@@ -35,7 +35,7 @@ def story(monkeypatch, applied):
 
         monkeypatch.setattr(_engine, "observe", observe)
         record = stack.record | {"wait": wait}
-        lost = _wait.wait({"traefik": {"record": record, "wait_timeout": timeout}}, set(well_before))
+        lost = _wait.wait({"traefik": {"record": record, "wait_timeout": timeout}}, set(healthy_before))
         return lost, clock.now - 1000.0
 
     return tell
@@ -83,34 +83,15 @@ def test_running_is_enough_where_health_is_not_waited_for(story):
 
 def test_what_was_well_must_become_well_again(story):
     was_well = {"traefik/traefik"}
-    assert story((0, STARTING), (5, WELL), wait="none", well_before=was_well)[0] == {}
-    lost, _seconds = story((0, STARTING), wait="none", timeout=10, well_before=was_well)
+    assert story((0, STARTING), (5, WELL), wait="none", healthy_before=was_well)[0] == {}
+    lost, _seconds = story((0, STARTING), wait="none", timeout=10, healthy_before=was_well)
     assert lost == {"traefik": "not healthy after 10 s: traefik"}
 
 
 def test_what_is_well_by_name(applied):
     stack, engine = applied
     stacks = {"traefik": stack.record}
-    assert _wait.well_services(stacks, engine) == ["traefik/traefik"]
-    assert _wait.well_services({}, engine) == []
+    assert _wait.healthy_services(stacks, engine) == ["traefik/traefik"]
+    assert _wait.healthy_services({}, engine) == []
     for changes in (EXITED, STARTING, {"health": "unhealthy"}, {"service": "other"}):
-        assert _wait.well_services(stacks, engine_for(stack, **changes)) == []
-
-
-def test_the_result_of_a_background_run(tmp_path, monkeypatch):
-    path = tmp_path / "j1"
-    clock = Time()
-    monkeypatch.setattr(_wait, "time", clock)
-    path.write_text('{"started": true, "finished": false, "ansible_job_id": "j1"}')
-    assert _wait.job_result(str(path), limit=5)["msg"] == "Compose did not end within 5 s"
-    path.write_text('{"changed": true, "failed": false}')
-    assert _wait.job_result(str(path)) == {"changed": True, "failed": False}
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff"])
-def test_a_background_run_without_a_result(tmp_path, content):
-    path = tmp_path / "j1"
-    if content is not None:
-        path.write_bytes(content)
-    result = _wait.job_result(str(path))
-    assert result["failed"] and str(path) in result["msg"]
+        assert _wait.healthy_services(stacks, engine_for(stack, **changes)) == []

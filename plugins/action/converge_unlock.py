@@ -1,0 +1,19 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gives a guest's lock back. Options and results: plugins/modules/converge_unlock.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import Answer, GuestAction, this_run
+
+
+class ActionModule(GuestAction):
+    """One module execution."""
+
+    options: dict[str, dict[str, Any]] = {}
+
+    def act(self, _arguments: dict[str, Any]) -> Answer:
+        return self.on_guest("guest_run", "unlock", {"holder": this_run()._asdict()})

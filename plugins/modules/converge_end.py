@@ -1,0 +1,69 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: converge_end
+short_description: End a run on a guest
+version_added: 0.2.0
+author:
+  - The felhom.base_infra maintainers (@felhom)
+description:
+  - Judges the guest's health as M(felhom.base_infra.base_health_info) does, and writes down what it observed and what
+    the run did, in C(status.json), the ledger, the manifest and for node_exporter. Gives the guest's lock back,
+    whatever happens.
+requirements:
+  - Docker Engine on the guest
+extends_documentation_fragment:
+  - felhom.base_infra.health
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written.
+  diff_mode:
+    support: none
+    description: Changes nothing but what this collection itself keeps on the guest.
+options:
+  probe:
+    description:
+      - Write a stack where the controller sees O(stacks_dir), start it on the engine, and see whether it reads what was
+        written. It starts a container, so it is not for every run. Everything it makes is removed again.
+      - The container is made of the image of the container V(traefik). In check mode nothing is started.
+    type: bool
+    default: false
+  run:
+    description:
+      - What the run that asks did, for a line in the guest's ledger. C(kind), C(trigger), C(commit), C(error),
+        C(customer), C(inputs), C(stacks). Without it no line is written. It must hold no secret.
+      - Where its C(kind) is V(converge) and it has no C(error), what the guest was converged to is recorded for the
+        gate.
+    type: dict
+    default: {}
+  metrics_dir:
+    description:
+      - Where to write C(felhom_base_infra.prom) for node_exporter's textfile collector. Made if absent.
+      - Empty for Debian's folder, C(/var/lib/prometheus/node-exporter), where that exists, and for no file elsewhere.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Judge the guest, and write it down
+  felhom.base_infra.converge_end:
+    protected: [traefik, cloudflared, felhom-controller, filebrowser]
+    proxy_host: files.example.org
+    run: {kind: converge, trigger: operator}
+  register: health
+"""
+
+RETURN = r"""
+verdict:
+  description: The worst of all checks. All else is as M(felhom.base_infra.base_health_info) returns it.
+  type: str
+  returned: always
+  sample: ok
+"""
