@@ -12,20 +12,20 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   bootstrap_file:
-    description: What the provisioner left, JSON.
+    description: The provisioner's file, JSON.
     type: path
     default: /etc/felhom-bootstrap/bootstrap.json
   controller_file:
-    description: What the controller wrote, YAML. Absent or incomplete as long as the guest is not configured.
+    description: The controller's file, YAML. Missing or incomplete until the guest is configured.
     type: path
     default: /var/lib/docker/volumes/felhom-controller-data/_data/controller.yaml
   filebrowser_compose_file:
-    description: A compose file whose mounts are kept when nothing else names storage.
+    description: A Compose file whose mounts are kept if nothing else names storage.
     type: path
     default: /opt/docker/stacks/filebrowser/docker-compose.yml
   overrides:
     description:
-      - Values of the inventory. They win over both files, key by key. An empty one is one that is not given.
+      - Values of the inventory. Each wins over both files, unless it is empty.
       - The keys are V(customer_id), V(domain), V(email), V(cf_tunnel_token), V(cf_api_token), V(storage_paths),
         V(protected).
     type: dict

@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   waiting_for:
     description:
-      - What the guest still lacks to be configured, in one line. When given, nothing else is checked and the verdict is
+      - What the guest still waits for to be configured, in one line. If set, nothing else is checked and the verdict is
         V(waiting).
     type: str
     default: ""
@@ -40,12 +40,12 @@ options:
     default: 443
   patience:
     description:
-      - Seconds to ask again while the proxy does not serve the name yet.
-      - It learns of a new container after some seconds.
+      - Seconds to retry while the proxy does not serve the name yet.
+      - It finds a new container after some seconds.
     type: int
     default: 60
   customer_id:
-    description: The host name that the controller is to report. Empty is for not asking.
+    description: The host name that the controller should report. Empty for not checking it.
     type: str
     default: ""
   stacks_dir:

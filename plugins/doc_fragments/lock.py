@@ -12,7 +12,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   lock_timeout:
-    description: Seconds to wait for another run that is at work on the guest.
+    description: Seconds to wait for another run on the guest to end.
     type: int
     default: 600
 """

@@ -8,19 +8,18 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: base_health_info
-short_description: Say whether a guest is well
+short_description: Judge a guest's health
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
   - Checks the protected containers, their pinned images, the shared network, the files of every applied stack, the
-    tunnel, that the proxy answers for a name and with which certificate, disk and engine. Everything in one module
-    execution. The page C(docs/health.md) lists all checks.
-  - Checks of the controller, whoever runs it, that it reports the customer's id as its host name
-    (C(controller_hostname)), and that every path of a stack is the same file or folder, by device and inode, for the
-    controller and for the engine (C(stack_paths)). Where not, a converge may be unable to mend it, so the verdict is
-    V(degraded).
-  - Changes nothing. M(felhom.base_infra.converge_end) judges the same, and writes it down.
+    tunnel, that the proxy answers for a name and with which certificate, disk and engine, all in one module execution.
+    The page C(docs/health.md) lists all checks.
+  - Checks that the controller, whoever runs it, reports the customer's id as its host name (C(controller_hostname)),
+    and that every path of a stack is the same file or folder, by device and inode, for the controller and for the
+    engine (C(stack_paths)). A converge may be unable to repair these, so their verdict is V(degraded).
+  - Changes nothing. M(felhom.base_infra.converge_end) judges the same, and records it.
 requirements:
   - Docker Engine on the guest
 extends_documentation_fragment:
@@ -35,7 +34,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Look at the guest
+- name: Judge the guest
   felhom.base_infra.base_health_info:
     protected: [traefik, cloudflared, felhom-controller, filebrowser]
     proxy_host: files.example.org
@@ -55,9 +54,9 @@ checks:
   returned: always
 facts:
   description:
-    - What else a report tells of a guest. C(certificate) has C(host), C(issuer) and C(expires) in seconds since 1970;
-      C(converged) has C(time), C(commit) and C(result) of the last converge that ended well; C(pins) has the image
-      of each container. Each is empty where there is none.
+    - What a report shows besides. C(certificate) has C(host), C(issuer) and C(expires) in seconds since 1970;
+      C(converged) has C(time), C(commit) and C(result) of the last successful converge; C(pins) has the image of each
+      container. Each is empty where there is none.
   type: dict
   returned: always
 table:

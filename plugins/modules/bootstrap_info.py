@@ -13,12 +13,12 @@ version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Reads what the provisioner and the controller left on a guest, lets values of the inventory win, and checks
-    everything, in one module execution.
-  - Does not fail for a configuration that is wrong, but returns RV(problems). The result holds secrets, so the task
-    needs C(no_log=true), which hides a failure's message as well. Let the next task fail with the problems, none of
-    which holds a secret.
-  - Changes nothing. M(felhom.base_infra.converge_begin) reads the same for a run that is going to change the guest.
+  - Merges the provisioner's and the controller's files on a guest and the inventory, which wins, and checks everything,
+    in one module execution.
+  - Does not fail for an invalid configuration, but returns RV(problems). The result holds secrets, so the task needs
+    C(no_log=true), which hides a failure's message as well. Let the next task fail with the problems, none of which
+    holds a secret.
+  - Changes nothing. M(felhom.base_infra.converge_begin) reads the same for a run that changes the guest.
 requirements:
   - PyYAML on the guest
 extends_documentation_fragment:
@@ -38,7 +38,7 @@ EXAMPLES = r"""
   register: guest
   no_log: true
 
-- name: Refuse a configuration that is wrong
+- name: Refuse an invalid configuration
   ansible.builtin.assert:
     that: guest.problems | length == 0
     fail_msg: "{{ guest.problems | join('; ') }}"
@@ -47,14 +47,14 @@ EXAMPLES = r"""
 RETURN = r"""
 state:
   description:
-    - V(configured), V(waiting) while the controller has not written everything that is needed, or V(invalid) when there
-      are problems.
+    - V(configured), V(waiting) while the controller has not written everything that is needed, or V(invalid) with
+      problems.
   type: str
   returned: always
 config:
   description:
     - C(customer_id), C(domain), C(email), C(cf_tunnel_token), C(cf_api_token), C(storage_paths) (each C(path), C(name),
-      C(read_only), C(options)), C(protected) and C(stacks_dir). Every key is there, and what is not known is empty.
+      C(read_only), C(options)), C(protected) and C(stacks_dir). Every key is there; an unknown value is empty.
   type: dict
   returned: always
 sources:
@@ -62,16 +62,16 @@ sources:
   type: dict
   returned: always
 unknown_keys:
-  description: For each file the names of keys that mean nothing here.
+  description: For each file the names of unknown keys.
   type: dict
   returned: always
 problems:
-  description: What is wrong, a line each, with file, key path or line, what was found and what is expected. No values.
+  description: Problems, a line each, with file, key path or line, what was found and what is expected. No values.
   type: list
   elements: str
   returned: always
 input_digests:
-  description: For each file that could be read the SHA-256 of its text.
+  description: For each readable file the SHA-256 of its text.
   type: dict
   returned: always
 waiting_for:
@@ -80,9 +80,9 @@ waiting_for:
   returned: always
 observed:
   description:
-    - A survey of what was applied to the guest, here because every module execution costs and this one comes first.
-    - C(networks) are the names of the engine's networks; C(stacks) has for each applied stack the digest of its
-      C(rendering) and the C(reasons) for which it differs now. Empty where there is no engine or no manifest.
+    - A survey of the guest, made here because every module execution costs and this one comes first.
+    - C(networks) are the names of the engine's networks; C(stacks) has for each recorded stack the digest of its
+      C(rendering) and its drift (C(reasons)). Empty if manifest or engine can't be read.
     - C(collection) has the commits of the guest's own C(mirror) of this collection, and of the C(library) that is
       installed from it; empty on a guest that does not converge itself.
   type: dict

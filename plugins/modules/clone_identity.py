@@ -13,10 +13,10 @@ version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Compares machine id, SSH host keys and host name of a guest with those of the golden image it was cloned from, which
-    the image's own manifest has.
-  - A machine id or SSH host keys that are the image's are made anew. The host name is the Proxmox node's to set and is
-    only reported.
+  - Compares machine id, SSH host keys and host name of a guest with those of its golden image, which the image's
+    manifest records.
+  - Makes a machine id or SSH host keys anew that are the image's. The Proxmox node sets the host name, so that is only
+    reported.
 attributes:
   check_mode:
     support: full
@@ -27,13 +27,13 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Be another machine than the golden image
+- name: Give a clone an identity of its own
   felhom.base_infra.clone_identity:
 """
 
 RETURN = r"""
 shared:
-  description: What the guest had of the golden image, of V(machine-id), V(ssh-host-keys) and V(hostname).
+  description: What the guest shared with the golden image, of V(machine-id), V(ssh-host-keys) and V(hostname).
   type: list
   elements: str
   returned: always

@@ -13,25 +13,23 @@ version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Puts back the files and images with which stacks of M(felhom.base_infra.compose_stack) were well before their last
-    change, brings them up, and waits for them. What was current becomes the previous generation, so that a second
-    rollback undoes the first.
-  - Certificates, data and generated passwords have no generations and stay as they are.
+  - Returns stacks of M(felhom.base_infra.compose_stack) to the files and images of the generation before their last
+    change, and settles them. The current generation becomes the previous one, so a second rollback undoes the first.
+  - Certificates, data and generated passwords have no generations and stay.
   - The next converge applies the current variables again. Pause the guest's own runs first, or change the variables.
 extends_documentation_fragment:
   - felhom.base_infra.lock
 attributes:
   check_mode:
     support: full
-    description: Says which stacks would go back.
+    description: Says which stacks would be rolled back.
   diff_mode:
     support: none
     description: The generations hold secrets.
 options:
   stacks:
     description:
-      - The stacks to return. All that run and have a previous generation, when empty. One that was removed comes back
-        by its name only.
+      - The stacks to roll back. Empty for all that run and have a previous generation; a removed one has to be named.
     type: list
     elements: str
     default: []

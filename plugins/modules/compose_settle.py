@@ -8,18 +8,18 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: compose_settle
-short_description: Wait for a set of Compose projects together, and decide together whether they stay
+short_description: Settle changed Compose projects together
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
   - Waits, once for all, for the stacks that M(felhom.base_infra.compose_stack) brought up in this run with
-    C(settle=false).
-  - When all are well, they become the good generation.
-  - A stack that is not well goes back to its last good generation. The others stay on the new one if, after that, every
-    service that was well before the run is well again. Otherwise all go back.
-  - Fails when a stack was not well, naming what went wrong first and what state each stack is in now.
-  - Everything happens on the guest, in one module execution that ends what it began also when its connection is cut.
+    C(settle=false), then keeps them or rolls them back.
+  - If all are healthy, they become the good generation.
+  - A stack that is not healthy is rolled back to its last good generation. The others stay on the new one if, after
+    that, every service that was healthy before the run is healthy again. Otherwise all are rolled back.
+  - Fails if a stack was not healthy, with the reason and the state of each stack now.
+  - Everything happens on the guest, in one module execution that ends what it began even if its connection is cut.
   - Without a stack to wait for it does nothing and costs no module execution.
 attributes:
   check_mode:
@@ -31,8 +31,8 @@ attributes:
 options:
   applied:
     description:
-      - Results of M(felhom.base_infra.compose_stack) in this run. What was skipped, or failed before it changed
-        anything, is left out.
+      - Results of M(felhom.base_infra.compose_stack) in this run. Skipped ones, and those that failed before they
+        changed anything, are ignored.
     type: list
     elements: dict
     required: true

@@ -8,29 +8,29 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: compose_stack
-short_description: Make a Compose project right, atomically, in one module execution when it already is
+short_description: Bring a Compose project to its desired state, atomically
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Renders all files of a Compose project in the controlling process and ships them to the guest in one module
-    execution. What is right there is left alone.
-  - When something differs, it proves that every pinned image is present before anything is stopped, writes the files
-    atomically, and has Compose apply them, in a process that ends what it began also when the connection is cut.
-  - A change that nobody settles, because its controller died, is settled by the guest itself after ten minutes.
+  - Renders all files of a Compose project in the controlling process and sends them to the guest in one module
+    execution. What is as desired there is left alone.
+  - If something differs, it makes sure that every pinned image is present before anything is stopped, writes the files
+    atomically, and has Compose apply them, in a process that ends what it began even if the connection is cut.
+  - If the controller dies before a change is settled, the guest settles it itself after ten minutes.
   - Refuses an image that is not pinned as C(name:tag@sha256:digest).
-  - Compose's own interpolation is off. Every C($) in the Compose template reaches the container as it is written.
+  - Compose's own interpolation is off. Every C($) of the Compose template reaches the container as written.
   - Each service gets a label with a digest of its definition and of the files named for it in O(files[].services).
     Compose therefore recreates exactly the services whose configuration or secret changed.
-  - Files that an earlier run wrote and that are no longer declared are removed. Nothing else ever is.
-  - A container that lost its network, is paused, or mounts a folder that was deleted meanwhile is recreated, which
-    C(docker compose up) alone does not do.
+  - Removes files that an earlier run wrote and that are no longer declared, and nothing else.
+  - Recreates a container that is cut off from its network, is paused, or mounts a folder that was deleted meanwhile,
+    which C(docker compose up) alone does not do.
 requirements:
   - Docker Engine with Compose v2 on the guest
 attributes:
   check_mode:
     support: full
-    description: Reports what differs and writes nothing. What would stop the real run stops this one too.
+    description: Reports what differs and writes nothing. What the real run would refuse is refused too.
   diff_mode:
     support: full
     description: Shows every file that differs. Of secret content only the beginning of its SHA-256 is shown.
@@ -42,9 +42,9 @@ options:
   state:
     description:
       - V(present) brings the project up.
-      - V(absent) takes its containers, its own networks and the files it wrote away. Data, certificates and what else
-        is made once and kept stay.
-      - V(rendered) writes the files to O(project_dir) and asks no engine. Owners are set only by root.
+      - V(absent) removes its containers, its own networks and the files it wrote. Data, certificates and other files
+        that are made only once stay.
+      - V(rendered) writes the files to O(project_dir) and needs no engine. Owners are set only by root.
     type: str
     choices: [present, absent, rendered]
     default: present
@@ -77,8 +77,8 @@ options:
         type: str
       top_level_keys:
         description:
-          - The keys that may stand at the top of the file, which is YAML. Another one is an error, for programs that
-            ignore a misspelt one.
+          - The keys allowed at the top of the file, which is YAML. Any other is an error, for programs that ignore a
+            misspelt one.
         type: list
         elements: str
       content:
@@ -89,8 +89,7 @@ options:
         type: int
       create_only:
         description:
-          - Never overwrite the file once it exists. Owner and mode are still kept right. Always so with
-            O(files[].generate).
+          - Never overwrite the file once it exists, except for its owner and mode. Implied by O(files[].generate).
         type: bool
         default: false
       sensitive:
@@ -135,8 +134,8 @@ options:
         default: "0755"
       owned_content:
         description:
-          - Refuse a change while something directly in it belongs to another user than the folder should, which the
-            service could not write then.
+          - Refuse a change while something directly in it does not belong to O(directories[].owner), since the service
+            could not write it.
         type: bool
         default: false
       owner:
@@ -150,15 +149,15 @@ options:
   wait:
     description:
       - What a service must reach. V(healthy) for services whose health does not depend on the outside world.
-      - With V(none) a service that is unhealthy or that the engine restarts again and again is left to itself. Only a
-        change to a stack that was well just before is waited for, and goes back if it makes the stack ill.
+      - V(none) ignores a service that is unhealthy or that the engine restarts again and again. Only a change to a
+        stack that was healthy just before is waited for, and rolled back if the stack does not become healthy again.
     type: str
     choices: [healthy, running, none]
     default: healthy
   gates:
     description:
-      - Versions that a service does not cross by a change of its pin alone. Crossing one is refused, in check mode too,
-        before anything is touched.
+      - Versions that a change of the pin alone must not cross. Crossing one is refused, in check mode too, before
+        anything is touched.
     type: list
     elements: dict
     default: []
@@ -172,7 +171,7 @@ options:
         type: str
         required: true
       floor:
-        description: Refuse whatever is older, also where nothing runs yet.
+        description: Refuse all older versions, even where nothing runs yet.
         type: bool
         default: false
       do:
@@ -186,52 +185,51 @@ options:
     default: []
   settle:
     description:
-      - Bring the stack up here, wait for it, and go back to its last good generation when it does not become well.
-      - With V(false) it is brought up and not waited for. M(felhom.base_infra.compose_settle) has to follow, which
-        waits once for all stacks of a run and decides for all together.
+      - Wait here for the stack, and roll it back to its last good generation if it does not become healthy.
+      - With V(false) M(felhom.base_infra.compose_settle) has to follow, which settles all stacks of a run together.
     type: bool
     default: true
   observed:
     description:
-      - What a survey of the guest earlier in this run returned, RV(felhom.base_infra.bootstrap_info#module:observed).
-      - When it says that this very rendering of the stack was applied and nothing differs from it, the guest is not
-        asked again. With nothing given, it is asked.
+      - The survey of the guest in this run, RV(felhom.base_infra.bootstrap_info#module:observed).
+      - If it says that this very rendering of the stack was applied and has not drifted, the stack is skipped, without
+        an execution on the guest.
     type: dict
     default: {}
   foreign:
     description:
       - What to do when a container that is not the project's has the name of one of its containers.
-      - V(adopt) takes its place when it runs the pinned image and belongs to no project, and fails otherwise.
-        V(replace) takes its place in any case. V(fail) never does.
-      - Such a container is stopped and renamed, never removed, and comes back when the stack does not become well, and
+      - V(adopt) replaces it if it runs the pinned image and belongs to no project, and fails otherwise. V(replace)
+        replaces it in any case. V(fail) fails.
+      - The container is stopped and renamed, never removed. It is restored if the stack does not become healthy, and
         with O(state=absent).
     type: str
     choices: [adopt, fail, replace]
     default: adopt
   replaces_units:
     description:
-      - systemd units that start containers in whose place the stack is. One that is enabled is a difference, also for
-        the guest's gate; it is disabled and stopped before its containers are moved out of the way. It is enabled, and
-        started if it was active, when the stack does not become well, and with O(state=absent).
-      - A unit that does not exist is no difference.
+      - systemd units whose containers the stack replaces. An enabled one is drift, for the guest's gate too; it is
+        disabled and stopped before its containers are replaced. It is restored, enabled and active as it was, if the
+        stack does not become healthy, and with O(state=absent).
+      - A unit that does not exist is no drift.
     type: list
     elements: str
     default: []
   inherits:
     description:
-      - Folders of the guest to which files are copied that only a container that O(foreign) moved out of the way has
-        under the same path. What is there already stays as it is.
+      - Folders of the guest. Files that only the container that O(foreign) replaced has under the same path are copied
+        to them. Existing files stay as they are.
     type: list
     elements: path
     default: []
   wait_timeout:
-    description: Seconds to wait for O(wait=healthy). A stack that is not well by then goes back.
+    description: Seconds to wait for O(wait=healthy). A stack that is not healthy by then is rolled back.
     type: int
     default: 120
   pull_timeout:
     description:
-      - Seconds without progress after which the pull of an image is given up. How long it takes in all is not bounded.
-      - The engine tells of progress every 512 KiB, or every hundredth of a layer where that is less.
+      - Seconds without progress after which the pull of an image is given up. The whole pull has no time limit.
+      - The engine reports progress every 512 KiB, or every hundredth of a layer where that is less.
     type: int
     default: 300
 seealso:
@@ -264,7 +262,7 @@ name:
   type: str
   sample: traefik
 pending:
-  description: Whether M(felhom.base_infra.compose_settle) has to decide about it.
+  description: Whether M(felhom.base_infra.compose_settle) has to settle it.
   returned: success
   type: bool
 reasons:
@@ -281,12 +279,12 @@ drift:
   type: list
   elements: dict
 drifted:
-  description: Whether the stack differed from what was last applied, as far as O(observed) tells.
+  description: Whether the stack had drifted, according to O(observed).
   returned: success
   type: bool
 containers:
   description: The stack's containers by service, after the run.
-  returned: with O(state=present), when the guest was asked and nothing differed or O(settle=true) saw it through
+  returned: with O(state=present), if the stack was compared and nothing differed, or was settled
   type: dict
   sample:
     traefik:
@@ -296,7 +294,7 @@ containers:
       health: healthy
       image: traefik:v3.7.14@sha256:575fa15b135078fe5e50aa847987d96dbddd7b093c172429618404df73f3fa7c
 displaced:
-  description: Containers that were moved out of the way, with C(name) and the name that they have now (C(aside)).
+  description: Containers that were replaced, with C(name) and the name that they have now (C(aside)).
   returned: when something was in the way
   type: list
   elements: dict

@@ -13,11 +13,11 @@ version_added: 0.2.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Takes the guest's lock, reads its configuration as M(felhom.base_infra.bootstrap_info) does, and surveys what was
-    applied to it, in one module execution.
-  - M(felhom.base_infra.converge_end) ends the run and gives the lock back. Where that may not be reached,
-    M(felhom.base_infra.converge_unlock) belongs into an C(always).
-  - Does not fail for a configuration that is wrong or a lock that can't be had, but returns C(problems). The result
+  - Takes the guest's lock, reads its configuration as M(felhom.base_infra.bootstrap_info) does, and surveys it, in one
+    module execution.
+  - M(felhom.base_infra.converge_end) ends the run and gives the lock back. Put M(felhom.base_infra.converge_unlock)
+    into an C(always) for a run that does not reach it.
+  - Does not fail for an invalid configuration or a lock that another run holds, but returns RV(problems). The result
     holds secrets, so the task needs C(no_log=true), which hides a failure's message as well. Let the next task fail
     with the problems, none of which holds a secret.
 requirements:
@@ -47,7 +47,7 @@ EXAMPLES = r"""
       register: guest
       no_log: true
 
-    - name: Refuse a configuration that is wrong
+    - name: Refuse an invalid configuration
       ansible.builtin.assert:
         that: guest.problems | length == 0
         fail_msg: "{{ guest.problems | join('; ') }}"
@@ -59,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is wrong, a line each. All else is as M(felhom.base_infra.bootstrap_info) returns it.
+  description: Problems, a line each. All else is as M(felhom.base_infra.bootstrap_info) returns it.
   type: list
   elements: str
   returned: always

@@ -13,9 +13,9 @@ version_added: 0.2.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Judges the guest's health as M(felhom.base_infra.base_health_info) does, and writes down what it observed and what
-    the run did, in C(status.json), the ledger, the manifest and for node_exporter. Gives the guest's lock back,
-    whatever happens.
+  - Judges the guest's health as M(felhom.base_infra.base_health_info) does, and records what it observed and what the
+    run did, in C(status.json), the ledger, the manifest and for node_exporter. Gives the guest's lock back, whatever
+    happens.
 requirements:
   - Docker Engine on the guest
 extends_documentation_fragment:
@@ -30,17 +30,16 @@ attributes:
 options:
   probe:
     description:
-      - Write a stack where the controller sees O(stacks_dir), start it on the engine, and see whether it reads what was
-        written. It starts a container, so it is not for every run. Everything it makes is removed again.
-      - The container is made of the image of the container V(traefik). In check mode nothing is started.
+      - Write a stack through the controller into O(stacks_dir), start it on the engine, and check that it reads what
+        was written. It starts a container, so it is not for every run. Everything it makes is removed again.
+      - The container runs the image of the container V(traefik). In check mode nothing is started.
     type: bool
     default: false
   run:
     description:
-      - What the run that asks did, for a line in the guest's ledger. C(kind), C(trigger), C(commit), C(error),
-        C(customer), C(inputs), C(stacks). Without it no line is written. It must hold no secret.
-      - Where its C(kind) is V(converge) and it has no C(error), what the guest was converged to is recorded for the
-        gate.
+      - What this run did, for a line in the guest's ledger. C(kind), C(trigger), C(commit), C(error), C(customer),
+        C(inputs), C(stacks). Without it no line is written. It must hold no secret.
+      - With C(kind) V(converge) and no C(error), the converged state is recorded for the gate.
     type: dict
     default: {}
   metrics_dir:
@@ -52,7 +51,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Judge the guest, and write it down
+- name: Judge the guest, and record the verdict
   felhom.base_infra.converge_end:
     protected: [traefik, cloudflared, felhom-controller, filebrowser]
     proxy_host: files.example.org

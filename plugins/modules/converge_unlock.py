@@ -13,8 +13,8 @@ version_added: 0.2.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Gives back the lock that M(felhom.base_infra.converge_begin) took in this run. Another run's is left alone.
-  - M(felhom.base_infra.converge_end) does it, so this is for a run that did not come that far.
+  - Gives back the lock that M(felhom.base_infra.converge_begin) took in this run, never another run's.
+  - M(felhom.base_infra.converge_end) does the same, so this is for a run that ended before it.
 attributes:
   check_mode:
     support: full

@@ -8,14 +8,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: explain_info
-short_description: Say which value each variable has and where it came from
+short_description: Show the value of each variable and where it came from
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - For every variable of every role that C(playbooks/site.yml) runs its value for this guest and the place that set it,
-    a file and line of the inventory, the guest's C(controller.yaml) or C(bootstrap.json), the playbook, or the role's
-    default.
+  - Returns for every variable of the roles of C(playbooks/site.yml) its value for this guest and where it was set, in
+    the inventory (file and line), in the guest's C(controller.yaml) or C(bootstrap.json), in the playbook, or by the
+    role's default.
   - Secrets are shown as the first digits of their SHA-256.
   - Runs on the controlling machine and costs no module execution.
 attributes:
@@ -33,7 +33,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say where each variable came from
+- name: Find where each variable came from
   felhom.base_infra.explain_info:
     found: "{{ guest_config_found }}"
   register: explained
@@ -47,7 +47,7 @@ variables:
   returned: always
 unknown:
   description:
-    - Keys of the guest's files and variables of the inventory that mean nothing, with what may have been meant.
+    - Unknown keys of the guest's files and variables of the inventory, with what may have been meant.
   type: list
   elements: str
   returned: always

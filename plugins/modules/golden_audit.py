@@ -13,11 +13,11 @@ version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Looks through every file, the layers and the settings of every container image, and the whole history of the
-    collection's mirror, for known secrets and for what has the shape of one. Looks at the engine and at the places
-    where this collection writes, for what belongs to a customer or to a run.
+  - Searches every file, the layers and the settings of every container image, and the whole history of the collection's
+    mirror, for known secrets and for what has the shape of one. Checks the engine and the places where this collection
+    writes for what a customer or a run left.
   - Fails when anything is found. A finding is a path, a kind and an offset, never what was found.
-  - A file that is as its Debian package has it is not looked through.
+  - An unchanged file of a Debian package is not searched.
 attributes:
   check_mode:
     support: full
@@ -28,13 +28,13 @@ attributes:
 options:
   fingerprints:
     description:
-      - Known secrets, as the filter P(felhom.base_infra.secret_fingerprints#filter) describes them. The secrets
-        themselves need not be on the guest.
+      - Known secrets, as fingerprints of the filter P(felhom.base_infra.secret_fingerprints#filter). So the secrets
+        themselves never come to the guest.
     type: list
     elements: dict
     default: []
   allow:
-    description: Findings that belong there.
+    description: Findings that are allowed.
     type: list
     elements: dict
     default: []
@@ -48,11 +48,11 @@ options:
         type: str
         default: "*"
       reason:
-        description: Why it belongs there. It is in the report.
+        description: Why it is allowed. It is in the report.
         type: str
         required: true
   sealed:
-    description: Whether the image must have been sealed by M(felhom.base_infra.golden_seal) already.
+    description: Whether M(felhom.base_infra.golden_seal) must have sealed the image already.
     type: bool
     default: true
   mirror:
@@ -62,7 +62,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Prove that the golden image is clean
+- name: Audit the golden image
   felhom.base_infra.golden_audit:
     fingerprints: "{{ {'registry token': registry_token} | felhom.base_infra.secret_fingerprints }}"
 """
@@ -80,8 +80,7 @@ allowed:
   returned: always
 looked_at:
   description:
-    - C(files) and C(bytes) in all; C(packaged), the files among them that are as their package has them; and
-      C(unreadable).
+    - C(files) and C(bytes) in all; C(packaged), the unchanged files of packages among them; and C(unreadable).
   type: dict
   returned: always
 """

@@ -8,14 +8,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: golden_seal
-short_description: Take from a golden image what makes it one machine
+short_description: Seal a golden image
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Records in the image what it holds, then removes what every clone must have of its own and what the bake left, in
-    one execution. The guest goes on running; its next boot is a clone's first.
-  - Logs are emptied too. That is not reported as a change, since the login that does it writes to them again.
+  - Records in the image what it holds, then removes its identity, which every clone must make for itself, and what the
+    bake left, in one execution. The guest goes on running; its next boot is a clone's first.
+  - Empties logs too. That is not reported as a change, since the login that does it writes to them again.
 attributes:
   check_mode:
     support: full
@@ -25,7 +25,7 @@ attributes:
     description: The paths that are removed, and the manifest before and after.
 options:
   hostname:
-    description: The host name of the image, by which a guest is known that nobody has named yet.
+    description: The host name of the image. A guest that still has it was not named yet.
     type: str
     required: true
   packages:
@@ -39,7 +39,7 @@ options:
     required: true
   built:
     description:
-      - Seconds since the epoch. When nothing else of the manifest differs, the time that is recorded stays.
+      - Seconds since the epoch. If nothing else of the manifest differs, the recorded time stays.
     type: int
     required: true
   manifest:
@@ -51,7 +51,7 @@ options:
     type: path
     default: /usr/share/felhom-base-infra/sbom.cdx.json
   stamp:
-    description: A file that says that the image was never booted since. The first boot removes it.
+    description: A file whose presence says that the image was not booted since. The first boot removes it.
     type: path
     default: /var/lib/felhom-base-infra/never-booted
 """

@@ -8,17 +8,16 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: guest_collection
-short_description: Have this collection on a guest, at a commit
+short_description: Bring a guest to a commit of this collection
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
   - Moves the guest's mirror of the collection's repository to a commit, and installs from that commit what must work
-    without Ansible, the gate and the program C(felhom-base-infra) among it.
-  - The program comes first, and understands the library that it replaces. So whoever is killed between the two leaves
-    a guest that still converges itself.
-  - A mirror that is ahead of the commit, or has another history, is left alone with a warning. The guest follows its
-    own mirror.
+    without Ansible, such as the gate and the program C(felhom-base-infra).
+  - The program comes first, and works with the library of the commit before. So a run that is killed between the two
+    leaves a guest that still converges itself.
+  - A mirror that is ahead of the commit, or has another history, is left alone with a warning.
 requirements:
   - Git on the guest
 attributes:
@@ -30,7 +29,7 @@ attributes:
     description: The commits before and after.
 options:
   commit:
-    description: The commit that the guest shall have.
+    description: The commit.
     type: str
     required: true
   ref:
@@ -42,11 +41,11 @@ options:
     type: path
     default: /var/lib/felhom-base-infra/mirror.git
   bundle:
-    description: A bundle on the guest whose C(HEAD) is O(commit), for a mirror that does not have it.
+    description: A bundle on the guest whose C(HEAD) is O(commit), for a mirror without that commit.
     type: path
     default: /usr/share/felhom-base-infra/collection.bundle
   library:
-    description: Where what works without Ansible is installed, a folder for each commit and a link C(current).
+    description: Where the library is installed, a folder for each commit and a link C(current).
     type: path
     default: /usr/local/lib/felhom-base-infra
   program:
@@ -54,17 +53,17 @@ options:
     type: path
     default: /usr/local/sbin/felhom-base-infra
   install:
-    description: Install library and program too, and not only move the mirror.
+    description: Install library and program too; V(false) only moves the mirror.
     type: bool
     default: true
   rewind:
-    description: Move the mirror also to an older commit or another history, as for a golden image.
+    description: Move the mirror even to an older commit or another history, as in a bake.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: See whether the guest has the commit
+- name: Check whether the guest has the commit
   felhom.base_infra.guest_collection:
     commit: 1770ad90b6c37f4c6f4f2d2d3aef2cbf2bb8d1c4
   check_mode: true
@@ -81,7 +80,7 @@ mirror:
   type: str
   returned: always
 library:
-  description: The commit from which the library is, afterwards.
+  description: The commit of the installed library, afterwards.
   type: str
   returned: always
 """

@@ -8,13 +8,13 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: guest_preflight_info
-short_description: Say whether a guest can run the stacks
+short_description: Check whether a guest can run the stacks
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Looks for what keeps a Docker engine from working in a Proxmox LXC guest, by trying it where that can be tried. Each
-    finding comes with what to do.
+  - Finds what keeps a Docker engine from working in a Proxmox LXC guest, by trying it where possible. Each finding says
+    what to do.
   - Changes nothing.
 attributes:
   check_mode:
@@ -29,13 +29,13 @@ options:
     type: int
     default: 2048
   not_before:
-    description: A time that has passed, in seconds since the epoch. A clock that shows less is wrong.
+    description: A time in the past, in seconds since the epoch. A clock before it is wrong.
     type: int
     default: 1767225600
 """
 
 EXAMPLES = r"""
-- name: See whether the guest can run the stacks
+- name: Check whether the guest can run the stacks
   felhom.base_infra.guest_preflight_info:
   register: preflight
 """

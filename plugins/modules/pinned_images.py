@@ -8,22 +8,22 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: pinned_images
-short_description: Have pinned images on a guest
+short_description: Pull and tag pinned images
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Pulls what is absent, gives every image its tag, and proves each present by digest and by tag.
-  - An image that was pulled by digest has no tag, and a plain C(docker image prune) takes it for a dangling one.
-  - A registry's user name and password are handed to Docker in a file below C(/run), for the pull only. They never are
-    in an argument, in the environment, or in Docker's own configuration.
+  - Pulls absent images, gives every image its tag, and checks that each is present by digest and by tag.
+  - An image that was pulled by digest has no tag, and C(docker image prune) would remove it as dangling.
+  - A registry's user name and password are passed to Docker in a file below C(/run), for the pull only, never in an
+    argument, the environment, or Docker's own configuration.
 attributes:
   check_mode:
     support: full
     description: Says which images would be pulled or tagged.
   diff_mode:
     support: full
-    description: The images that are there by digest and tag, before and after.
+    description: The images present by digest and tag, before and after.
 options:
   images:
     description: Pins, each C(name:tag@sha256:digest).
@@ -31,7 +31,7 @@ options:
     elements: str
     required: true
   registry:
-    description: The registry that asks for a login, as C(ghcr.io).
+    description: The registry that needs a login, such as C(ghcr.io).
     type: str
   username:
     description: User name at O(registry).
@@ -46,7 +46,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Have Traefik on the guest
+- name: Pull Traefik
   felhom.base_infra.pinned_images:
     images: ["traefik:v3.7.14@sha256:575fa15b135078fe5e50aa847987d96dbddd7b093c172429618404df73f3fa7c"]
 """
@@ -58,7 +58,7 @@ pulled:
   elements: str
   returned: always
 tagged:
-  description: Pins whose tag named no image, or another one.
+  description: Pins whose tag was missing, or on another image.
   type: list
   elements: str
   returned: always

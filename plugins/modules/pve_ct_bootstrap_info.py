@@ -8,13 +8,13 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: pve_ct_bootstrap_info
-short_description: Whose the containers are that still have the golden image's name
+short_description: Find containers that still have the golden image's name, and their customers
 version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
   - Runs on a Proxmox node, as root. Finds the node's containers that are named like the golden image, and reads the
-    customer's id from each one's C(/etc/felhom-bootstrap/bootstrap.json). Returns nothing else of that file.
+    customer's id from each one's C(/etc/felhom-bootstrap/bootstrap.json), and nothing else of that file.
   - Templates are left out.
   - A running guest is read through C(/proc). No link of a guest's file system is followed.
 attributes:
@@ -37,7 +37,7 @@ options:
   mount_stopped:
     description:
       - Whether to mount the file system of a stopped guest for the moment of reading, with C(pct mount) and
-        C(pct unmount). The guest is locked (mounted) meanwhile. When not, a stopped guest is a problem.
+        C(pct unmount). The guest is locked (mounted) meanwhile. With V(false) a stopped guest is a problem.
     type: bool
     default: false
   pve_dir:
@@ -61,7 +61,7 @@ customers:
   type: dict
   returned: always
 problems:
-  description: Why there is no customer id, by container id. What is in the file is never said.
+  description: Why there is no customer id, by container id. It never quotes the file.
   type: dict
   returned: always
 """

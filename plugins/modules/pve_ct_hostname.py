@@ -16,30 +16,29 @@ description:
   - Sets the configured host name of one container, or of many in one execution. All guests are read at once, and only
     what differs is written.
   - A write carries the digest of the configuration that was read, so that somebody else's edit is never overwritten. A
-    guest that somebody else has renamed meanwhile is left so, and reported.
+    guest that somebody else renamed meanwhile is left alone, and reported.
   - A container that is locked, by a backup for instance, is tried again until O(lock_timeout) is over, and then
-    reported with its lock. The others are done meanwhile. The module fails at the end when any guest failed, with
-    everything else done.
-  - A name has three places. In the configuration it is right at once. The running system, and C(/etc/hostname) in the
-    guest, get it from Proxmox at the guest's next start; O(running_guests) can bring that forward. Each place is
-    reported with what is there and when it takes effect.
+    reported with its lock. The others are done meanwhile. The module fails at the end if any guest failed.
+  - A name has three places. The configuration has it at once. The running system, and C(/etc/hostname) in the guest,
+    get it from Proxmox at the guest's next start; O(running_guests) can bring that forward. Each place is reported with
+    its name and when the new one takes effect.
 requirements:
   - Method V(pct) runs on a Proxmox node, as root. It needs no Python library.
   - Method V(api) needs the Python libraries C(proxmoxer), 2.0 or newer, and C(requests).
 attributes:
   check_mode:
     support: full
-    description: Reads, looks into running guests, and says what would be changed. A lock is not waited for.
+    description: Reads configurations and running guests, and says what would be changed. Does not wait for a lock.
   diff_mode:
     support: full
     description: The names that differ, before and after.
 notes:
   - The API token needs the privileges C(VM.Audit) and C(VM.Config.Network) on C(/vms), or on each C(/vms/ID), and
     C(VM.PowerMgmt) to restart guests. A token with privilege separation needs them as well as its user. The API does
-    not list guests for which C(VM.Audit) is missing, so it can't be told that they have a name either.
-  - A name is one that Proxmox takes and with which a guest starts. Proxmox takes 255 characters; a guest does not start
-    with more than 64, its domain included, and a label has 63. V(localhost) is refused.
-  - By V(pct) a write takes about a second, by V(api) a tenth of one. Looking into a running guest takes some
+    not list guests without C(VM.Audit), so a name that one of them has is not found either.
+  - Refuses a name with which a guest would not start. Proxmox takes 255 characters; a guest does not start with more
+    than 64, its domain included, and a label has 63. V(localhost) is refused.
+  - By V(pct) a write takes about a second, by V(api) a tenth of one. Reading the name of a running guest takes some
     milliseconds.
   - The block that Proxmox keeps in the guest's C(/etc/hosts) follows at the guest's next start. A program that has
     read its host name keeps what it has read.
@@ -67,16 +66,16 @@ options:
     default: auto
   elsewhere:
     description:
-      - What a container of another node is, with method V(pct).
-      - With V(fail) it is a failure that names the node. With V(report) it is only returned in RV(elsewhere), for plays
-        that run on several nodes of a cluster.
+      - What to do with a container of another node, with method V(pct).
+      - V(fail) fails and names the node. V(report) only returns it in RV(elsewhere), for plays that run on several
+        nodes of a cluster.
     type: str
     choices: [fail, report]
     default: fail
   allow_shared_names:
     description:
-      - Whether two containers may have one name. When not, a name that another container has or is to get is not
-        written. Names that differ in case only are the same. A container that is right already is left alone.
+      - Whether two containers may have the same name; case does not count. If not, a name that another container has or
+        is to get is not written. A container that has its name already is left alone.
     type: bool
     default: false
   lock_timeout:
@@ -85,19 +84,19 @@ options:
     default: 60
   running_guests:
     description:
-      - What to do with a running guest that does not call itself as it is configured.
-      - With V(report), nothing but saying so.
+      - What to do with a guest that runs under another name than the configured one.
+      - With V(report), only report it.
       - With V(rename), set the name of the running system and its C(/etc/hostname) in it, without a restart. Needs
-        method V(pct). A file that C(/etc/.pve-ignore.hostname) keeps from Proxmox is left alone.
+        method V(pct). C(/etc/hostname) is left alone if C(/etc/.pve-ignore.hostname) keeps Proxmox from writing it.
       - With V(restart), shut it down and start it within O(restart_window). By V(api) only guests whose name was
-        written in the same run, since it does not show what a guest calls itself.
+        written in the same run, since the API does not show a guest's running name.
     type: str
     choices: [report, rename, restart]
     default: report
   restart_window:
     description:
-      - When guests may be restarted, such as V(02:00-04:30), in the local time of where this module runs. It may go
-        over midnight; the whole day is V(00:00-24:00). No restart begins after its end. Needed with
+      - When guests may be restarted, such as V(02:00-04:30), in the local time of the host of this module. It may span
+        midnight; the whole day is V(00:00-24:00). No restart begins after its end. Needed with
         O(running_guests=restart).
     type: str
   pve_dir:
@@ -121,7 +120,7 @@ options:
     description: Secret of the token. Without it, E(PROXMOX_TOKEN_SECRET).
     type: str
   validate_certs:
-    description: Whether the API's certificate must be trusted. Without it, E(PROXMOX_VALIDATE_CERTS).
+    description: Whether to verify the API's certificate. Without it, E(PROXMOX_VALIDATE_CERTS).
     type: bool
     default: true
   ca_path:
@@ -155,7 +154,7 @@ EXAMPLES = r"""
     ca_path: files/pve-root-ca.pem
   delegate_to: localhost
 
-- name: Name one and let it call itself so at once
+- name: Name one, with effect on the running guest at once
   felhom.base_infra.pve_ct_hostname:
     vmid: 101
     hostname: acme
@@ -165,8 +164,8 @@ EXAMPLES = r"""
 RETURN = r"""
 guests:
   description:
-    - Each container by its id. Its C(result) is V(right), V(renamed) (in check mode, would be), V(elsewhere) or
-      V(failed).
+    - Each container by its id. Its C(result) is V(right) (has the name already), V(renamed) (in check mode, would be),
+      V(elsewhere) or V(failed).
   type: dict
   returned: always
   contains:
@@ -184,7 +183,7 @@ guests:
       description: The configured name before.
       type: str
     message:
-      description: What went wrong, or what else there is to know.
+      description: The error, or a note.
       type: str
       returned: when there is something
     actions:
@@ -203,15 +202,15 @@ guests:
       description: The same of C(/etc/hostname) in the guest; V(never) where C(/etc/.pve-ignore.hostname) prevents it.
       type: dict
 failed_guests:
-  description: What went wrong, by the container's id.
+  description: Errors by container id.
   type: dict
   returned: always
 elsewhere:
-  description: Nodes of containers on other nodes that have another name, by the container's id.
+  description: Nodes of containers on other nodes that have another name, by container id.
   type: dict
   returned: always
 restart_needed:
-  description: Ids of running guests that call themselves otherwise until their next start.
+  description: Ids of guests that run under another name until their next start.
   type: list
   elements: int
   returned: always
@@ -230,7 +229,7 @@ method:
   type: str
   returned: always
 node:
-  description: The node this ran on, empty with method V(api).
+  description: The node on which this ran, empty with method V(api).
   type: str
   returned: always
 """

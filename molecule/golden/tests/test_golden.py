@@ -140,7 +140,7 @@ def audited(host, play, customer):
         for leave, _remove, _told in LEFT:
             host.check_output(leave)
         known = {"golden_image_known_secrets": {"hub password": secret}}
-        start = "--start-at-task=Look for secrets while everything is still there"
+        start = "--start-at-task=Audit the image before the seal"
         run = play("bake.yml", start, "--extra-vars", json.dumps(known), "-vvv")
     finally:
         removed = [host.run(remove).rc for _do, remove, _told in [*PLANTED.values(), *LEFT]]
