@@ -1,18 +1,19 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Variables that bear a role's prefix and are none of its own: misspelt, renamed or removed ones. Private."""
+"""What a role's variables may be: names that it knows, values that its argument specification allows. Private."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 _OWN_ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -24,15 +25,37 @@ def refuse_unknown(task_vars: Mapping[str, Any], registered: str | Mapping[str, 
     registered is the name that the role itself gives to the result of the task that asks; from ansible-core 2.21 on, it
     is names, each with what it is to hold.
     """
-    if "role_path" not in task_vars:
+    role = _running(task_vars)
+    if role is None:
         return
-    path = pathlib.Path(task_vars["role_path"])
-    if path.resolve().parent != _OWN_ROLES:
-        return  # somebody else's role, whose names are his
     named = registered if isinstance(registered, Mapping) else [registered]
-    message = unknown(path.name, _options(path), set(task_vars).difference(named))
+    former = {name: option.get("aliases", []) for name, option in _options(role).items()}
+    message = unknown(role.name, former, set(task_vars).difference(named))
     if message:
         raise AnsibleActionFail(message)
+
+
+def refuse_invalid(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> None:
+    """Fail for a variable of the running role that its argument specification refuses.
+
+    Ansible does it too, in a task of its own before each role, which costs as much as the role's own task does where
+    nothing differs; so the playbooks switch that off (rolespec_validate).
+    """
+    role = _running(task_vars)
+    if role is None:
+        return
+    options = _options(role)
+    found = ArgumentSpecValidator(options).validate(
+        template({name: task_vars[name] for name in options if name in task_vars})
+    )
+    if found.error_messages:
+        raise AnsibleActionFail(f"role {role.name}: {'; '.join(found.error_messages)}")
+
+
+def _running(task_vars: Mapping[str, Any]) -> pathlib.Path | None:
+    """The role that a task is in, if it is one of this collection's. Names of others are their own."""
+    path = pathlib.Path(task_vars["role_path"]) if "role_path" in task_vars else None
+    return path if path and path.resolve().parent == _OWN_ROLES else None
 
 
 def unknown(role: str, options: Mapping[str, list[str]], names: Iterable[str]) -> str:
@@ -53,7 +76,7 @@ def unknown(role: str, options: Mapping[str, list[str]], names: Iterable[str]) -
 
 
 @functools.cache
-def _options(role: pathlib.Path) -> dict[str, list[str]]:
+def _options(role: pathlib.Path) -> dict[str, dict[str, Any]]:
     specification = yaml.load((role / "meta/argument_specs.yml").read_bytes(), Loader=yaml.CSafeLoader)
-    options = specification["argument_specs"]["main"]["options"]
-    return {name: option.get("aliases", []) for name, option in options.items()}
+    options: dict[str, dict[str, Any]] = specification["argument_specs"]["main"]["options"]
+    return options

@@ -46,6 +46,23 @@ def test_every_role_s_own_variables_pass(request):
             _role_variables.refuse_unknown({"role_path": str(role), f"{role.name}_result": 1} | known, None)
 
 
+@pytest.mark.parametrize(
+    "variables, words",
+    [
+        ({"base_health_patience": "long"}, "base_health_patience"),
+        ({"base_health_protected": {"a": 1}}, "base_health_protected"),
+        ({"base_health_patience": "5", "base_health_protected": ["traefik"]}, ""),
+    ],
+)
+def test_a_value_that_the_role_s_specification_refuses(request, variables, words):
+    path = {"role_path": str(request.config.rootpath / "roles/base_health")}
+    if words:
+        with pytest.raises(AnsibleActionFail, match=f"role base_health: .*{words}"):
+            _role_variables.refuse_invalid(path | variables, lambda values: values)
+    else:
+        _role_variables.refuse_invalid(path | variables, lambda values: values)
+
+
 def test_a_token_passes_or_is_refused_unseen():
     filters = FilterModule().filters()
     assert filters["cf_tunnel_token"](f" {token()}\n") == token()
