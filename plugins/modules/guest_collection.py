@@ -190,30 +190,48 @@ def plan(found: Found, wanted: str) -> tuple[bool, bool]:
 
 
 def install_library(mirror: _repository.Repository, commit: str, library: str, program: str) -> None:
-    """Unpack it, install its program, and switch to it in one step.
+    """Unpack the library, install its program, and switch to it. What of that is done already is not done again."""
+    # Where the link is on the commit, whoever runs just now runs from there.
+    if not is_current(library, commit):
+        unpack(mirror, commit, os.path.join(library, commit))
+    # Before the switch: the program before this one may not know the new library's modules, and would then say for ever
+    # "converge needed: the gate failed: ImportError".
+    data = pathlib.Path(library, commit, _PREFIX, _PROGRAM).read_bytes()
+    _files.write_atomic(program, data, _PROGRAM_MODE, os.geteuid(), os.getegid())
+    _failpoints.failpoint("program: installed")
+    if not is_current(library, commit):
+        switch(library, commit)
 
-    The one before stays, for whoever runs from it just now.
-    """
-    folder = os.path.join(library, commit)
+
+def is_current(library: str, commit: str) -> bool:
+    """Whether the library in use is a commit's, and has its program."""
+    current = os.path.join(library, "current")
+    on_it = os.path.islink(current) and os.readlink(current) == commit
+    return on_it and os.path.isfile(os.path.join(current, _PREFIX, _PROGRAM))
+
+
+def unpack(mirror: _repository.Repository, commit: str, folder: str) -> None:
+    """Make a library of what the mirror has."""
     shutil.rmtree(f"{folder}.new", ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(f"{folder}.new", mode=0o755)
-    mirror.git("archive", "--output", f"{folder}.tar", "--prefix", _PREFIX, commit, *_INSTALLED)
-    with tarfile.open(f"{folder}.tar") as archive:
+    # In there, so that a run that is cut off leaves nothing beside it that the next one would not remove.
+    tar = f"{folder}.new/library.tar"
+    mirror.git("archive", "--output", tar, "--prefix", _PREFIX, commit, *_INSTALLED)
+    with tarfile.open(tar) as archive:
         # Debian 12's Python has no filters: "extractall() got an unexpected keyword argument 'filter'".
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
         archive.extractall(f"{folder}.new")
-    os.unlink(f"{folder}.tar")
+    os.unlink(tar)
     # The gate runs every five minutes; compiling it each time would cost more than running it.
     compileall.compile_dir(f"{folder}.new", ddir=folder, quiet=1)
     sync(f"{folder}.new")
     os.rename(f"{folder}.new", folder)
     _failpoints.failpoint("library: unpacked")
-    # Before the switch: the program before this one may not know the new library's modules, and would then say for ever
-    # "converge needed: the gate failed: ImportError", and the converge would end in the same way.
-    data = pathlib.Path(folder, _PREFIX, _PROGRAM).read_bytes()
-    _files.write_atomic(program, data, _PROGRAM_MODE, os.geteuid(), os.getegid())
-    _failpoints.failpoint("program: installed")
+
+
+def switch(library: str, commit: str) -> None:
+    """Use a library from now on. The one before stays, for whoever runs from it just now."""
     current = os.path.join(library, "current")
     before = os.readlink(current) if os.path.islink(current) else ""
     # Left by a run that was cut off.

@@ -58,7 +58,7 @@ def package(name: str) -> str:
 def arrows() -> dict[str, set[str]]:
     """Each package of module_utils, and the other ones that it imports."""
     found: dict[str, set[str]] = {}
-    for path in sorted(PLUGINS.glob("module_utils/**/*.py")):
+    for path in sorted(PLUGINS.glob("module_utils/*/*.py")):
         own = path.parent.name
         found.setdefault(own, set()).update({package(name) for name in ours(path)} - {own})
     return found
@@ -98,7 +98,8 @@ def test_the_page_says_the_same():
 
 
 def test_all_of_module_utils_is_in_a_package():
-    assert list(PLUGINS.glob("module_utils/*.py")) == []
+    # But for what a program of 0.1.0 imports.
+    assert [path.name for path in PLUGINS.glob("module_utils/*.py")] == ["_commands.py"]
 
 
 @pytest.mark.parametrize("path", sorted(PLUGINS.glob("module_utils/**/*.py")), ids=lambda path: path.parent.name)

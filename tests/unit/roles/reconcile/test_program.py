@@ -158,13 +158,12 @@ def test_a_downgrade_by_the_release_before(guest):
 
 
 def test_why_the_program_goes_first(guest):
-    """The old one does not understand the new library, and would say so for ever."""
+    """The old one's gate does not understand the new library, and would say so for ever."""
     old = guest.program.read_bytes()
     guest.install("new")
     guest.program.write_bytes(old)
     assert guest.releases() == ("old", "new")
     assert guest.run("gate").stdout.startswith("converge needed: the gate failed: ImportError: ")
-    assert guest.run("status").returncode == 1
 
 
 @pytest.mark.parametrize("checked_out", ["old", "new"])
@@ -176,6 +175,55 @@ def test_a_lost_library(guest, checked_out):
     assert guest.run("gate").stdout == "converge needed: the guest has just started\n"
     assert guest.run("pause").returncode == 0
     assert guest.run("gate").returncode == 10
+
+
+def test_a_lost_library_and_a_kill_between_the_new_checkout_and_the_installation(guest):
+    """The old program has nothing but the new release to run from, and converges with that."""
+    guest.check_out("new")
+    shutil.rmtree(guest.library)
+    asked = guest.run("gate")
+    assert asked.returncode == 0
+    assert asked.stdout.startswith("converge needed: the gate failed: ImportError: ")
+    # What a converge begins with.
+    paused = guest.run("pause", "1h")
+    assert (paused.returncode, paused.stderr) == (0, "")
+    guest.install("new")
+    assert guest.releases() == ("new", "new")
+    assert guest.run("gate").stdout[:12] == "paused until"
+
+
+def test_a_lost_program_leaves_the_library_in_use_alone(guest, monkeypatch):
+    guest.install("new")
+    library = guest.library / guest.commits["new"]
+    before = library.stat()
+    guest.program.unlink()
+    reached = []
+    monkeypatch.setattr(_failpoints, "failpoint", reached.append)
+    guest.install("new")
+    assert reached == ["felhom-base-infra: staged", "felhom-base-infra: renamed", "program: installed"]
+    assert guest.releases() == ("new", "new")
+    assert (library.stat().st_ino, library.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_library_that_lost_its_program_is_unpacked_again(guest):
+    guest.install("new")
+    (guest.library / "current" / COLLECTION / PROGRAM).unlink()
+    guest.install("new")
+    assert guest.releases() == ("new", "new")
+    assert (guest.library / "current" / COLLECTION / PROGRAM).read_bytes() == guest.program.read_bytes()
+
+
+def test_a_killed_run_leaves_nothing_that_the_next_release_does_not_remove(guest, monkeypatch):
+    def kill(_path):
+        raise Killed
+
+    monkeypatch.setattr(guest_collection.tarfile, "open", kill)
+    with pytest.raises(Killed):
+        guest.install("new")
+    monkeypatch.undo()
+    (guest.library / "current").unlink()
+    guest.install("old")
+    assert {path.name for path in guest.library.iterdir()} == {guest.commits["old"], "current"}
 
 
 def test_a_gate_that_can_not_be_asked_is_a_yes(guest):
