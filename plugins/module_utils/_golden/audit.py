@@ -8,14 +8,17 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._golden import secret_scan as _secret_scan
 
+MOUNTS = "/proc/self/mountinfo"
 # File systems that are no part of an image.
 _VIRTUAL = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "tmpfs", "mqueue", "nsfs", "bpf", "tracefs"}
 _VIRTUAL |= {"debugfs", "securityfs", "pstore", "configfs", "fusectl", "binfmt_misc", "hugetlbfs", "autofs", "ramfs"}
@@ -41,14 +44,14 @@ class Allowed(NamedTuple):
     reason: str
 
 
+@dataclass
 class Tally:
-    """How much was looked at."""
+    """How much was looked at. packaged are files that are as their package has them."""
 
-    def __init__(self) -> None:
-        self.files = 0
-        self.bytes = 0
-        self.packaged = 0
-        self.unreadable: list[str] = []
+    files: int = 0
+    bytes: int = 0
+    packaged: int = 0
+    unreadable: list[str] = field(default_factory=list)
 
 
 def sort_out(findings: Iterable[Finding], allowed: list[Allowed]) -> tuple[list[Finding], list[dict[str, Any]]]:
@@ -122,11 +125,13 @@ def packaged_files(root: str) -> dict[str, str]:
 def virtual_mounts() -> set[str]:
     """Where file systems are mounted that are no part of the image."""
     mounts = set()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+    with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
         for line in stream:
             fields, _dash, rest = line.partition(" - ")
             if rest.split(" ", 1)[0].partition(".")[0] in _VIRTUAL:
-                mounts.add(fields.split(" ")[4].encode("latin-1", "surrogateescape").decode("unicode_escape"))
+                # A blank, a tab, a line's end and a backslash are written as \040 and so on.
+                path = fields.split(" ")[4]
+                mounts.add(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path))
     return mounts
 
 
@@ -134,10 +139,15 @@ def history(repository: str, known: list[_secret_scan.Fingerprint]) -> Iterator[
     """What is found in any object of a Git repository: content, messages and names of all that ever was committed."""
     command = ["git", "-c", "safe.directory=*", "--git-dir", repository, "cat-file", "--batch-all-objects", "--batch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as git:
-        objects: Any = git.stdout
+        objects = git.stdout
+        assert objects is not None  # it is a pipe
         while header := objects.readline():
-            name, kind, size = header.decode().split()
-            data = objects.read(int(size) + 1)
+            name, kind, *size = header.decode().split()
+            if not size:
+                # "NAME missing": it is broken, or not there.
+                yield Finding(f"{repository}: object {name[:12]}", "can't be read", -1)
+                continue
+            data = objects.read(int(size[0]) + 1)
             for found in _secret_scan.scan(data, known):
                 yield Finding(f"{repository}: {kind} {name[:12]}", found.kind, found.offset)
     if git.returncode:
