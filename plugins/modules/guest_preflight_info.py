@@ -96,7 +96,9 @@ def look(module: AnsibleModule) -> _preflight.Seen:
         error = str(unreachable)
     docker, compose = module.get_bin_path("docker"), ""
     if docker:
-        _code, compose, _err = module.run_command([docker, "compose", "version", "--short"])
+        code, out, _err = module.run_command([docker, "compose", "version", "--short"])
+        # Without Compose some engines print how they are used.
+        compose = out if code == 0 else ""
     disk = os.statvfs(root if os.path.isdir(root) else "/")
     proc, step = _preflight.probe_proc()
     return _preflight.Seen(
