@@ -52,7 +52,12 @@ def pull(run: Run, pin: str, silence: float, config: str | None = None) -> None:
 
     config is a folder with Docker's config.json.
     """
-    code, err = _watch(["docker"] + (["--config", config] if config else []) + ["pull", pin], silence)
+    try:
+        code, err = _watch(["docker"] + (["--config", config] if config else []) + ["pull", pin], silence)
+    except FileNotFoundError as error:
+        # Debian has the engine and the program in packages of their own.
+        reason = f"{error.filename}: {error.strerror}"
+        raise PullError(f"image {pin} is not on the guest and can't be pulled: {reason}") from error
     if code != 0:
         reason = _reason(code, _commands.last_line(err), silence)
         raise PullError(f"image {pin} is not on the guest and can't be pulled: {reason}")
