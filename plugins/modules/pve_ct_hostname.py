@@ -236,7 +236,6 @@ node:
 
 import dataclasses
 import os
-import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
@@ -267,6 +266,7 @@ def main() -> None:
             {given["vmid"]: given["hostname"]} if given["hostnames"] is None else given["hostnames"]
         )
         window = _plan.parse_window(given["restart_window"]) if given["restart_window"] else None
+        policy = _effect.Policy(given["running_guests"], window, module.check_mode)
         client = connect(module)
         guests = client.guests()
     except (_plan.Problem, _plan.Unusable) as error:
@@ -278,12 +278,12 @@ def main() -> None:
             vmid: f"is on node {node}; expected one of {client.node}" for vmid, node in plan.elsewhere.items()
         }
     outcomes = rename(module, client, plan, guests)
-    report: dict[str, Any] = {}
+    report: dict[str, dict[str, Any]] = {}
     for vmid in wanted:
         outcome = outcomes.get(vmid) or _rename.Outcome(
             guests.get(vmid, _plan.Container(vmid, "")), False, plan.problems.get(vmid, "")
         )
-        report[str(vmid)] = describe(module, client, outcome, guests, window)
+        report[str(vmid)] = describe(client, outcome, guests, policy)
         if vmid in plan.elsewhere and vmid not in plan.problems:
             report[str(vmid)]["result"] = "elsewhere"
     finish(module, client, report)
@@ -313,7 +313,7 @@ def arguments() -> dict[str, Any]:
     }
 
 
-def connect(module: AnsibleModule) -> Any:
+def connect(module: AnsibleModule) -> _effect.Client:
     """The way to the guests. Raises Problem, Unusable."""
     given = module.params
     on_node = os.path.lexists(os.path.join(given["pve_dir"], "local"))
@@ -333,7 +333,7 @@ def connect(module: AnsibleModule) -> Any:
     ca_path = given["ca_path"]
     if ca_path and not os.path.isfile(ca_path):
         raise _plan.Problem(f"ca_path: found no file {ca_path}; expected a CA's certificate")
-    verify = given["validate_certs"] and (ca_path or True)
+    verify: bool | str = given["validate_certs"] and (ca_path or True)
     return _api.ApiClient(
         _api.Access(
             given["api_host"],
@@ -347,13 +347,14 @@ def connect(module: AnsibleModule) -> Any:
     )
 
 
-def rename(module: AnsibleModule, client: Any, plan: _plan.Plan, guests: dict[int, _plan.Container]) -> dict[int, Any]:
+def rename(
+    module: AnsibleModule, client: _effect.Client, plan: _plan.Plan, guests: dict[int, _plan.Container]
+) -> dict[int, _rename.Outcome]:
     """What becomes of each name that differs."""
     if not module.check_mode:
         given = module.params
-        return _rename.rename_all(
-            client, plan.writes, guests, given["lock_timeout"], allow_shared=given["allow_shared_names"]
-        )
+        patience = _rename.Patience(given["lock_timeout"])
+        return _rename.rename_all(client, plan.writes, guests, patience, given["allow_shared_names"])
     for vmid in plan.writes:
         if guests[vmid].lock:
             module.warn(f"container {vmid} is locked ({guests[vmid].lock}) now")
@@ -363,11 +364,7 @@ def rename(module: AnsibleModule, client: Any, plan: _plan.Plan, guests: dict[in
 
 
 def describe(
-    module: AnsibleModule,
-    client: Any,
-    outcome: _rename.Outcome,
-    guests: dict[int, _plan.Container],
-    window: _plan.Window | None,
+    client: _effect.Client, outcome: _rename.Outcome, guests: dict[int, _plan.Container], policy: _effect.Policy
 ) -> dict[str, Any]:
     """A guest's part of the result, after its name was brought into effect."""
     guest = outcome.guest
@@ -380,22 +377,14 @@ def describe(
     }
     problem, note = outcome.problem, ""
     if guest.name and guest.kind == "lxc" and not (problem and not outcome.written):
-        clock = time.localtime()
-        effect = _effect.take_effect(
-            client,
-            guest,
-            outcome.written,
-            module.params["running_guests"],
-            bool(window and window.holds(clock.tm_hour * 60 + clock.tm_min)),
-            module.check_mode,
-        )
+        effect = _effect.take_effect(client, guest, outcome.written, policy)
         told |= {"status": "running" if guest.running else "stopped", "actions": effect.done, **effect.legs}
         problem, note = problem or effect.problem, effect.note
     told["result"] = "failed" if problem else "renamed" if outcome.written else "right"
     return told | ({"message": problem or note} if problem or note else {})
 
 
-def finish(module: AnsibleModule, client: Any, report: dict[str, Any]) -> None:
+def finish(module: AnsibleModule, client: _effect.Client, report: dict[str, dict[str, Any]]) -> None:
     """Hand the result over."""
     failed = {vmid: told["message"] for vmid, told in report.items() if told["result"] == "failed"}
     results = [told["result"] for told in report.values()]
@@ -434,7 +423,7 @@ def summarise(where: str, counts: dict[str, int], restart_needed: list[int]) -> 
     return f"{where}: {done}{later if restart_needed else ''}"
 
 
-def differences(report: dict[str, Any]) -> tuple[str, str]:
+def differences(report: dict[str, dict[str, Any]]) -> tuple[str, str]:
     """What was one way before and is another now, as two texts."""
     before, after = "", ""
     for vmid, told in report.items():

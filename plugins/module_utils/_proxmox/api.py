@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan import (
     Container,
@@ -77,7 +77,7 @@ def _told(errors: Any) -> bool:
 class ApiClient:
     """All guests that the token may see."""
 
-    method = "api"
+    method: Literal["api"] = "api"
     node = ""  # every node's
 
     def __init__(self, access: Access) -> None:
@@ -179,13 +179,15 @@ class ApiClient:
 
     def _config(self, guest: Container) -> dict[str, Any]:
         # Without 'current' it is what the guest will have after its next start.
-        return self._get(self._lxc(guest).config, guest.vmid, current=1)
+        config: dict[str, Any] = self._get(self._lxc(guest).config, guest.vmid, current=1)
+        return config
 
     def _resources(self) -> list[dict[str, Any]]:
         try:
-            return self._get(self._api.cluster.resources, type="vm")
+            listed: list[dict[str, Any]] = self._get(self._api.cluster.resources, type="vm")
         except Problem as error:
             raise Unusable(str(error)) from error
+        return listed
 
     def _get(self, resource: Any, vmid: int | None = None, **parameters: Any) -> Any:
         answer = self._asked(resource.get, vmid, **parameters)

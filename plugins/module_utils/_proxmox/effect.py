@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import plan as _plan
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan import (
@@ -16,46 +17,74 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan im
     Unusable,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Not for pct, where nobody needs the API's libraries.
+    from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.api import ApiClient
+    from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.pct import PctClient
+
+    Client = PctClient | ApiClient
+
+
+class Policy(NamedTuple):
+    """What is done for a running guest whose name is not in effect: how is report, rename or restart.
+
+    window is when guests may be restarted; check says to tell only what would be done.
+    """
+
+    how: str
+    window: _plan.Window | None
+    check: bool
+
 
 @dataclass
 class Effect:
     """Where a guest's name stands."""
 
-    legs: dict[str, dict[str, str | None]]
+    legs: _plan.Places
     done: list[str] = field(default_factory=list)  # what was done to the running guest
     problem: str = ""
     note: str = ""
 
 
-def take_effect(client: Any, guest: Container, written: bool, how: str, in_window: bool, check: bool) -> Effect:
-    """Look into a guest, and do what how says: report, rename or restart. In check mode only say what would be done."""
-    looks = client.method == "pct" and guest.running
+def take_effect(client: Client, guest: Container, written: bool, policy: Policy) -> Effect:
+    """Look into a guest, where that can be done, and do what the policy says."""
     try:
         # In check mode the guest runs under the name before, which is what it would be compared with.
-        inside = client.inside(guest) if looks else None
+        inside = _inside(client, guest)
         effect = Effect(_plan.places_of_name(guest, inside, written))
         stale = effect.legs["running"]["effective"] == "next start" and guest.running
-        if how == "rename" and inside and (stale or effect.legs["file"]["effective"] == "next start"):
+        later = stale or effect.legs["file"]["effective"] == "next start"
+        if policy.how == "restart" and stale:
+            _restart(client, guest, written, policy, effect)
+        elif client.method == "pct" and policy.how == "rename" and inside and later:
             effect.done.append("renamed inside")
-            if not check:
+            if not policy.check:
                 client.rename_inside(guest, inside.ignored)
                 effect.legs = _plan.places_of_name(guest, client.inside(guest), written)
                 if effect.legs["running"]["effective"] != "now":
                     effect.problem = "was renamed inside, but still calls itself otherwise"
-        elif how == "restart" and stale and not in_window:
-            effect.note = "is to be restarted, outside of the window"
-        elif how == "restart" and stale:
-            effect.done.append("restarted")
-            if not check:
-                client.restart(guest)
-                effect.legs = _plan.places_of_name(guest, client.inside(guest) if looks else _started(guest), written)
         if inside and inside.ignored:
-            effect.note = "has /etc/.pve-ignore.hostname, so Proxmox never writes its /etc/hostname"
+            ignored = "has /etc/.pve-ignore.hostname, so Proxmox never writes its /etc/hostname"
+            effect.note = f"{effect.note}; {ignored}" if effect.note else ignored
         return effect
     except (Problem, Unusable) as error:
         return Effect(_plan.places_of_name(guest, None, written), problem=str(error))
 
 
-def _started(guest: Container) -> Inside:
-    """What Proxmox gives a guest at its start, where it can't be looked into."""
-    return Inside(guest.name, guest.name, False)
+def _inside(client: Client, guest: Container) -> Inside | None:
+    """What a running guest calls itself. The API does not tell."""
+    return client.inside(guest) if client.method == "pct" and guest.running else None
+
+
+def _restart(client: Client, guest: Container, written: bool, policy: Policy, effect: Effect) -> None:
+    clock = time.localtime()
+    if policy.window is None or not policy.window.holds(clock.tm_hour * 60 + clock.tm_min):
+        effect.note = "is to be restarted, outside of the window"
+        return
+    effect.done.append("restarted")
+    if not policy.check:
+        client.restart(guest)
+        # What Proxmox gives a guest at its start, where it can't be looked into.
+        inside = _inside(client, guest) if client.method == "pct" else Inside(guest.name, guest.name, False)
+        effect.legs = _plan.places_of_name(guest, inside, written)

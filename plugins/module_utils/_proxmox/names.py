@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.documents import kind
 
@@ -27,7 +26,7 @@ class Invalid(Exception):
     """There is no name for this. The text says what was found and what is expected."""
 
 
-def refusal(name: Any) -> str:
+def refusal(name: object) -> str:
     """What is wrong with a name, "" when nothing is: Proxmox takes it, and a guest starts with it."""
     expected = f"expected a DNS name of at most {LONGEST_NAME} characters"
     if not isinstance(name, str):
@@ -51,7 +50,7 @@ def short(name: str) -> str:
     return name.partition(".")[0]
 
 
-def dns_label(text: Any) -> str:
+def dns_label(text: object) -> str:
     """One DNS label, always the same for the same text.
 
     A text that is a label already stays, in lower case. From any other, marks are taken off letters, what is left of

@@ -16,7 +16,7 @@ import re
 import stat
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Literal, Protocol
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import names as _names
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan import (
@@ -47,7 +47,17 @@ hostname "$1"
 """
 
 
-def runner(module: Any) -> Run:
+class Module(Protocol):
+    """What is asked of an AnsibleModule."""
+
+    def get_bin_path(self, arg: str, *, required: bool) -> str:
+        """Where a program is."""
+
+    def run_command(self, args: list[str], *, environ_update: dict[str, str]) -> tuple[int, str, str]:
+        """Run it."""
+
+
+def runner(module: Module) -> Run:
     """Commands by an AnsibleModule."""
 
     def run(argv: list[str]) -> tuple[int, str, str]:
@@ -92,7 +102,7 @@ def error_of_output(errors: str) -> Exception:
 class PctClient:
     """The guests of the node this runs on, and the names of all others in the cluster."""
 
-    method = "pct"
+    method: Literal["pct"] = "pct"
 
     def __init__(self, run: Run, folder: str) -> None:
         self._run = run

@@ -9,8 +9,9 @@ Everything here is a function of what was read before.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import names as _names
 
@@ -60,6 +61,23 @@ class Container:
     digest: str = ""
 
 
+class Place(TypedDict):
+    """What a name is in one place, None where that is not known, and when the configured one is: now, next start,
+    never, or unknown.
+    """
+
+    name: str | None
+    effective: str
+
+
+class Places(TypedDict):
+    """The three places of a name."""
+
+    configured: Place
+    running: Place
+    file: Place
+
+
 class Inside(NamedTuple):
     """What a running guest calls itself."""
 
@@ -78,7 +96,7 @@ class Plan:
     problems: dict[int, str] = field(default_factory=dict)
 
 
-def parse_wanted(given: dict[Any, Any]) -> dict[int, str]:
+def parse_wanted(given: Mapping[Any, object]) -> dict[int, str]:
     """Ids and names as they were given. Raises Problem with everything that can't be one, in a line."""
     wanted: dict[int, str] = {}
     wrong = []
@@ -90,7 +108,8 @@ def parse_wanted(given: dict[Any, Any]) -> dict[int, str]:
         refusal = _names.refusal(name)
         if refusal:
             wrong.append(f"{text}: {refusal}")
-        wanted[int(text)] = name
+        else:
+            wanted[int(text)] = str(name)
     if wrong:
         raise Problem("; ".join(wrong))
     return wanted
@@ -144,7 +163,7 @@ def shared(wanted: dict[int, str], guests: dict[int, Container], writes: dict[in
     return problems
 
 
-def places_of_name(guest: Container, inside: Inside | None, written: bool) -> dict[str, dict[str, str | None]]:
+def places_of_name(guest: Container, inside: Inside | None, written: bool) -> Places:
     """The three places of a name, each with what is there and since or from when it is the configured one.
 
     inside is None where the guest was not looked into; written, whether the name was configured only now.

@@ -38,20 +38,26 @@ class Outcome(NamedTuple):
     problem: str = ""
 
 
+class Patience(NamedTuple):
+    """For how many seconds a locked guest is waited for, and the clock for that."""
+
+    seconds: float
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
 def rename_all(
     client: Client,
     writes: dict[int, str],
     guests: dict[int, Container],
-    seconds: float,
+    patience: Patience,
     allow_shared: bool = False,
-    now: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> dict[int, Outcome]:
-    """Rename each guest. What is locked is tried again for so many seconds, and holds up nobody else.
+    """Rename each guest. What is locked is tried again, and holds up nobody else.
 
     A name that another of these guests is to give away is taken after that, unless they may share it.
     """
-    until = now() + seconds
+    until = patience.now() + patience.seconds
     done: dict[int, Outcome] = {}
     waiting: dict[int, str] = dict.fromkeys(writes, "")  # to why
     givers = {} if allow_shared else _givers(writes, guests)
@@ -59,17 +65,17 @@ def rename_all(
         before = len(waiting)
         for vmid in list(waiting):
             name = writes[vmid]
-            giver = next((other for other in givers.get(name.lower(), []) if other in waiting), None)
-            kept = next((other for other in givers.get(name.lower(), []) if _failed(done.get(other))), None)
+            owners = givers.get(name.lower(), [])
+            giver = next((other for other in owners if other in waiting), None)
+            kept = next((other for other in owners if _failed(done.get(other))), None)
             if giver is not None and not _in_a_ring(vmid, writes, givers):
                 waiting[vmid] = f"the name {name} is still that of {giver}"
                 continue
-            if kept is not None:
-                done[vmid] = Outcome(guests[vmid], False, f"the name {name} is still that of {kept}")
-                del waiting[vmid]
-                continue
             try:
-                done[vmid] = _rename(client, guests[vmid], name)
+                if kept is None:
+                    done[vmid] = _rename(client, guests[vmid], name)
+                else:
+                    done[vmid] = Outcome(guests[vmid], False, f"the name {name} is still that of {kept}")
                 del waiting[vmid]
             except Locked as error:
                 waiting[vmid] = str(error)
@@ -77,12 +83,12 @@ def rename_all(
                 return done | {other: Outcome(guests[other], False, str(error)) for other in waiting}
         if len(waiting) < before:
             continue  # names that were waited for may be free now
-        if now() >= until:
+        if patience.now() >= until:
             return done | {
-                vmid: Outcome(guests[vmid], False, f"{why}; waited {seconds:g} seconds for that to end")
+                vmid: Outcome(guests[vmid], False, f"{why}; waited {patience.seconds:g} seconds for that to end")
                 for vmid, why in waiting.items()
             }
-        sleep(min(_PAUSE, max(0.0, until - now())))
+        patience.sleep(min(_PAUSE, max(0.0, until - patience.now())))
     return done
 
 

@@ -94,7 +94,7 @@ def connect(cluster):
 
 
 def rename(client, writes, seconds=0):
-    return _rename.rename_all(client, writes, client.guests(), seconds)
+    return _rename.rename_all(client, writes, client.guests(), _rename.Patience(seconds))
 
 
 def test_all_guests_in_a_request_a_node(cluster, connect):
@@ -163,7 +163,7 @@ def test_a_guest_that_moves_meanwhile_is_followed(cluster, connect):
     cluster.path(20101, "pve1").rename(cluster.pve / "nodes/pve2/lxc/20101.conf")
     cluster.path(20102, "pve1").unlink()
     cluster.publish()
-    outcomes = _rename.rename_all(client, {20101: "a", 20102: "b"}, guests, 0)
+    outcomes = _rename.rename_all(client, {20101: "a", 20102: "b"}, guests, _rename.Patience(0))
     assert outcomes[20101].written and outcomes[20101].guest.node == "pve2"
     assert outcomes[20102].problem == "was removed meanwhile"
 

@@ -132,7 +132,7 @@ def test_a_bulk_read_starts_no_process(cluster, client):
 
 def test_only_the_name_changes(cluster, client):
     before = cluster.path(20101, "pve1").read_text()
-    _rename.rename_all(client, {20101: "acme"}, client.guests(), 0)
+    _rename.rename_all(client, {20101: "acme"}, client.guests(), _rename.Patience(0))
     assert cluster.path(20101, "pve1").read_text() == before.replace("\nhostname: felhom-golden", "\nhostname: acme")
 
 
@@ -144,14 +144,14 @@ def test_an_edit_after_the_read_is_not_overwritten(cluster, client):
         client.rename(read, "acme")
     assert "hostname: felhom-golden\nmemory: 4096" in path.read_text()
     # It is read again, and then written with the other change.
-    outcome = _rename.rename_all(client, {20101: "acme"}, client.guests(), 0)[20101]
+    outcome = _rename.rename_all(client, {20101: "acme"}, client.guests(), _rename.Patience(0))[20101]
     assert outcome.written and "hostname: acme\nmemory: 4096" in path.read_text()
 
 
 def test_a_failed_command_that_has_written(cluster, client):
     path = cluster.path(20101, "pve1")
     path.write_text(path.read_text().replace("bridge=vmbr0", "bridge=gone0"))
-    outcome = _rename.rename_all(client, {20101: "acme"}, client.guests(), 0)[20101]
+    outcome = _rename.rename_all(client, {20101: "acme"}, client.guests(), _rename.Patience(0))[20101]
     assert outcome.written and outcome.problem == "was written, but: bridge 'gone0' does not exist"
     assert "\nhostname: acme" in path.read_text()
 
@@ -159,7 +159,7 @@ def test_a_failed_command_that_has_written(cluster, client):
 def test_a_broken_cluster_is_said_once(cluster, client):
     guests = client.guests()
     (cluster.folder / "broken").write_text("quorum")
-    outcomes = _rename.rename_all(client, {20101: "a", 20102: "b"}, guests, 60)
+    outcomes = _rename.rename_all(client, {20101: "a", 20102: "b"}, guests, _rename.Patience(60))
     assert {outcome.problem for outcome in outcomes.values()} == {
         "the cluster's files can't be written: unable to open file '/etc/pve/nodes/pve1/lxc/20101.conf.tmp.8225' - "
         "Permission denied; expected a cluster with quorum"
@@ -172,7 +172,7 @@ def test_a_guest_that_was_moved_or_removed_meanwhile(cluster, client):
     cluster.path(20101, "pve1").rename(cluster.pve / "nodes/pve2/lxc/20101.conf")
     cluster.path(20102, "pve1").unlink()
     cluster.publish()
-    outcomes = _rename.rename_all(client, {20101: "a", 20102: "b", 20103: "c"}, guests, 0)
+    outcomes = _rename.rename_all(client, {20101: "a", 20102: "b", 20103: "c"}, guests, _rename.Patience(0))
     assert outcomes[20101].problem == "was moved to node pve2 meanwhile"
     assert outcomes[20102].problem == "was removed meanwhile"
     assert outcomes[20103].written

@@ -38,9 +38,8 @@ class Fake:
         self.change(guest.vmid, name=name)
 
     def run(self, writes: dict[int, str], seconds: float = 60, **options):
-        return _rename.rename_all(
-            self, writes, dict(self.guests), seconds, now=lambda: self.clock, sleep=self.sleep, **options
-        )
+        patience = _rename.Patience(seconds, lambda: self.clock, self.sleep)
+        return _rename.rename_all(self, writes, dict(self.guests), patience, **options)
 
 
 def golden(vmid: int, name: str = "golden", **fields) -> Container:
