@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _explain, _role_variables
 
 _COLLECTION = pathlib.Path(__file__).resolve().parents[2]
 _PREFIX = "felhom.base_infra."
+
+
+Options = Mapping[str, Mapping[str, Any]]
+"""A role's argument specification by variable."""
 
 
 class ActionModule(ActionBase):
@@ -24,57 +28,74 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
+        result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec({"found": {"type": "dict", "required": True}})
-        task_vars = task_vars or {}
-        (play,) = self._loader.load_from_file(str(_COLLECTION / "playbooks/site.yml"), trusted_as_template=True)
-        variables = self._task.get_variable_manager()
-        extra = _explain.Layer("--extra-vars", variables.extra_vars)
-        # Without those of this play, in which the defaults of its roles are.
-        host = variables._inventory.get_host(task_vars["inventory_hostname"])
-        inventory = _explain.Layer("inventory", variables.get_vars(host=host, include_hostvars=False))
-        roles: dict[str, tuple[dict[str, Any], list[_explain.Layer]]] = {}
-        secrets: set[str] = set()
-        strangers: list[str] = []
-        for role, given in _imported(play["tasks"]):
-            handed = _explain.Layer("playbooks/site.yml", play["vars"] | given)
-            defaults = _explain.Layer("role default", self._load(role, "defaults"))
-            specification = self._load(role, "meta", "argument_specs")["argument_specs"]["main"]["options"]
-            roles[role] = (specification, [extra, handed, inventory, defaults])
-            secrets |= {name for name, option in specification.items() if option.get("no_log")}
-            former = {name: option.get("aliases", []) for name, option in specification.items()}
-            # What a role registers or hands on has the role's prefix too.
-            names = set(task_vars) - set(_published(role))
-            strangers += filter(None, (_role_variables.unknown(role, former, [name]) for name in sorted(names)))
-        internal = {role: self._load(role, "vars") for role in roles}
-
-        def render(raw: Any, layers: list[_explain.Layer]) -> Any:
-            variables = dict(task_vars) | {"guest_config_found": args["found"]}
-            for layer in [*reversed(layers)]:
-                variables |= layer.values
-            for values in internal.values():
-                variables |= values
-            try:
-                return self._templar.copy_with_new_env(available_variables=variables).template(raw)
-            except AnsibleError as error:
-                return f"can't be rendered: {error.message}"
-
-        rows = _explain.explain(roles, args["found"], secrets, render)
+        found: dict[str, Any] = args["found"]
+        missing = [key for key in ("config", "problems", "sources", "unknown_keys") if key not in found]
+        if missing:
+            why = "expected what felhom.base_infra.bootstrap_info returns"
+            raise AnsibleActionFail(f"found: has no {missing[0]}; {why}")
+        variables = (task_vars or {}) | {"guest_config_found": found}
+        roles = self._roles(variables["inventory_hostname"])
+        secrets = {name for options, _layers in roles.values() for name in options if options[name].get("no_log")}
+        rows = _explain.explain(roles, found, secrets, self._renderer(list(roles), variables))
         notes = {
-            "Wrong": list(args["found"]["problems"]),
-            "Keys that mean nothing here": _explain.unknown_keys(args["found"]),
-            "Variables that no role has": strangers,
+            "Wrong": list(found["problems"]),
+            "Keys that mean nothing here": _explain.unknown_keys(found),
+            "Variables that no role has": _strangers(roles, variables),
         }
         return result | {
             "changed": False,
             "variables": [row._asdict() for row in rows],
-            "unknown": notes["Keys that mean nothing here"] + strangers,
+            "unknown": notes["Keys that mean nothing here"] + notes["Variables that no role has"],
             "table": _explain.table(rows, notes),
         }
+
+    def _roles(self, hostname: str) -> dict[str, tuple[Options, list[_explain.Layer]]]:
+        """The roles of site.yml, each with its options and the places that may set them, the strongest first."""
+        (play,) = self._loader.load_from_file(str(_COLLECTION / "playbooks/site.yml"), trusted_as_template=True)
+        manager = self._task.get_variable_manager()
+        extra = _explain.Layer("--extra-vars", manager.extra_vars)
+        # Without those of this play, in which the defaults of its roles are.
+        host = manager._inventory.get_host(hostname)
+        inventory = _explain.Layer("inventory", manager.get_vars(host=host, include_hostvars=False))
+        roles: dict[str, tuple[Options, list[_explain.Layer]]] = {}
+        for role, given in _imported(play["tasks"]):
+            handed = _explain.Layer("playbooks/site.yml", play["vars"] | given)
+            defaults = _explain.Layer("role default", self._load(role, "defaults"))
+            options = self._load(role, "meta", "argument_specs")["argument_specs"]["main"]["options"]
+            roles[role] = (options, [extra, handed, inventory, defaults])
+        return roles
+
+    def _renderer(self, roles: list[str], variables: Mapping[str, Any]) -> Callable[[Any, list[_explain.Layer]], Any]:
+        """Renders a value as the roles would, with the variables of its layers."""
+        internal = [self._load(role, "vars") for role in roles]
+
+        def render(raw: Any, layers: list[_explain.Layer]) -> Any:
+            available = dict(variables)
+            for values in [*(layer.values for layer in reversed(layers)), *internal]:
+                available |= values
+            try:
+                return self._templar.copy_with_new_env(available_variables=available).template(raw)
+            except AnsibleError as error:
+                return f"can't be rendered: {error.message}"
+
+        return render
 
     def _load(self, role: str, folder: str, name: str = "main") -> dict[str, Any]:
         path = _COLLECTION / "roles" / role / folder / f"{name}.yml"
         return (self._loader.load_from_file(str(path), trusted_as_template=True) or {}) if path.exists() else {}
+
+
+def _strangers(roles: Mapping[str, tuple[Options, list[_explain.Layer]]], variables: Mapping[str, Any]) -> list[str]:
+    """What to say of each variable that bears the prefix of a role that has no such option."""
+    told = []
+    for role, (options, _layers) in roles.items():
+        former = {name: option.get("aliases", []) for name, option in options.items()}
+        # What a role registers or hands on has the role's prefix too.
+        names = sorted(set(variables) - set(_published(role)))
+        told += [_role_variables.unknown(role, former, [name]) for name in names]
+    return [line for line in told if line]
 
 
 def _imported(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -131,7 +131,7 @@ class CallbackModule(CallbackBase):
             for line in _report.summary(found, files):
                 self._display.display(line)
 
-    def _write(self, found: dict[str, Any]) -> list[str]:
+    def _write(self, found: _report.Report) -> list[str]:
         directory = self.get_option("directory")
         if not directory:
             return []

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.felhom.base_infra.plugins.module_utils._configuration import values as _values
 
 
-def _checked(check: Callable[[Any], str]) -> Callable[[Any], str]:
-    def checked(value: Any) -> str:
+def _checked(check: Callable[[object], str]) -> Callable[[object], str]:
+    def checked(value: object) -> str:
         try:
             return check(value)
         except _values.Invalid as error:
@@ -26,7 +25,7 @@ def _checked(check: Callable[[Any], str]) -> Callable[[Any], str]:
 class FilterModule:
     """The filters by name."""
 
-    def filters(self) -> dict[str, Callable[[Any], str]]:
+    def filters(self) -> dict[str, Callable[[object], str]]:
         return {
             "cf_tunnel_token": _checked(_values.check_tunnel_token),
             "cf_api_token": _checked(_values.check_api_token),

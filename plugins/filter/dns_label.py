@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import names as _names
 
 
-def dns_label(value: Any) -> str:
+def dns_label(value: object) -> str:
     """See the .yml file."""
     try:
         return _names.dns_label(value)
@@ -23,5 +22,5 @@ def dns_label(value: Any) -> str:
 class FilterModule:
     """The filter by name."""
 
-    def filters(self) -> dict[str, Callable[[Any], str]]:
+    def filters(self) -> dict[str, Callable[[object], str]]:
         return {"dns_label": dns_label}

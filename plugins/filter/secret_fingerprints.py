@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.felhom.base_infra.plugins.module_utils._golden import secret_scan as _secret_scan
 
 
-def secret_fingerprints(secrets: Any) -> list[dict[str, Any]]:
+def secret_fingerprints(secrets: object) -> list[dict[str, str | int]]:
     """Fingerprints of all values of a mapping."""
     if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
         raise AnsibleFilterError("secret_fingerprints: expected a mapping of names to secrets")
@@ -27,5 +26,5 @@ def secret_fingerprints(secrets: Any) -> list[dict[str, Any]]:
 class FilterModule:
     """The filter by its name."""
 
-    def filters(self) -> dict[str, Callable[[Any], Any]]:
+    def filters(self) -> dict[str, Callable[[object], list[dict[str, str | int]]]]:
         return {"secret_fingerprints": secret_fingerprints}

@@ -81,7 +81,8 @@ import glob
 import json
 import os
 import shutil
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils._golden import sbom as _sbom
@@ -128,6 +129,13 @@ _TRACES = [
 _KEPT = ("/tmp/ansible", "/tmp/systemd-private", "/var/tmp/systemd-private", "/var/lib/apt/lists/lock")
 
 
+class Held(NamedTuple):
+    """What the image has: pins of its container images, and versions by Debian package."""
+
+    pins: list[str]
+    packages: dict[str, str]
+
+
 def main() -> None:
     """Record, remove, mark."""
     module = AnsibleModule(
@@ -156,7 +164,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     recorded = read_manifest(params["manifest"])
     installed = packages(module)
     versions = {package.name: package.version for package in installed if package.name in params["packages"]}
-    held = {"pins": pins(*_engine.tagged_images()), "packages": versions}
+    held = Held(pins(*_engine.tagged_images()), versions)
     manifest = plan_manifest(recorded, params, held, _identity.identity())
     removed = leftovers()
     written = {
@@ -175,13 +183,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         for path, text in written.items():
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             _files.write_atomic(path, text.encode(), "0644", 0, 0)
-        for path in removed:
-            if path == _identity.MACHINE_ID:
-                os.truncate(path, 0)
-            elif os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
-            else:
-                os.unlink(path)
+        remove(removed)
         empty_logs(module)
     return {
         "changed": bool(removed or written),
@@ -194,17 +196,29 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
+def remove(paths: list[str]) -> None:
+    """Remove files and folders. The machine id is emptied; a boot fills it again."""
+    for path in paths:
+        if path == _identity.MACHINE_ID:
+            os.truncate(path, 0)
+        elif os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
 def plan_manifest(
-    recorded: dict[str, Any], params: dict[str, Any], held: dict[str, Any], own: dict[str, Any]
-) -> dict[str, Any]:
+    recorded: dict[str, Any], params: dict[str, Any], held: Held, own: _identity.Identity
+) -> _identity.Golden:
     """What the image will say of itself.
 
     own is what made the golden one machine, for a clone to see that it still has it. An image that was sealed has
     nothing of that any more: then what is recorded stays, and so does the time where nothing else differs.
     """
-    manifest = {
+    manifest: _identity.Golden = {
         "version": 1,
-        **held,
+        "pins": held.pins,
+        "packages": held.packages,
         "commit": params["commit"],
         "hostname": params["hostname"],
         "identity": own if any(own.values()) else recorded.get("identity", own),
@@ -243,7 +257,7 @@ def read(path: str) -> str | None:
         return None
 
 
-def as_text(document: dict[str, Any]) -> str:
+def as_text(document: Mapping[str, Any]) -> str:
     """A document as it is written."""
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 

@@ -45,17 +45,8 @@ def parse(text: str, where: str, project: str, project_dir: str, nonce: str) -> 
 
     Raises ComposeError naming `where` (the file's name).
     """
-    # The quick loader refuses what to_json makes of an emoji: "found invalid Unicode character escape code".
-    loader = yaml.SafeLoader if "\\ud" in text.lower() else yaml.CSafeLoader
-    try:
-        document = yaml.load(text.encode("utf-8", "surrogatepass"), Loader=loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise ComposeError(f"{where}{line}: not valid YAML; see what its template makes of the variables") from None
-    services = document.get("services") if isinstance(document, dict) else None
-    if not isinstance(services, dict) or not services:
-        raise ComposeError(f"{where}: found no services, expected a mapping 'services' with at least one")
+    document = _load(text, where)
+    services = document["services"]
     shared = {key: value for key, value in document.items() if key not in ("services", "name")}
     described = {}
     sources = []
@@ -85,6 +76,21 @@ def parse(text: str, where: str, project: str, project_dir: str, nonce: str) -> 
     )
 
 
+def _load(text: str, where: str) -> dict[str, Any]:
+    """The document, which has services."""
+    # The quick loader refuses what to_json makes of an emoji: "found invalid Unicode character escape code".
+    loader = yaml.SafeLoader if "\\ud" in text.lower() else yaml.CSafeLoader
+    try:
+        document = yaml.load(text.encode("utf-8", "surrogatepass"), Loader=loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ComposeError(f"{where}{line}: not valid YAML; see what its template makes of the variables") from None
+    if not (isinstance(document, dict) and isinstance(document.get("services"), dict) and document["services"]):
+        raise ComposeError(f"{where}: found no services, expected a mapping 'services' with at least one")
+    return document
+
+
 def _external(declared: dict[str, Any] | None) -> list[str]:
     """The engine's names of networks or volumes that are nobody's but the guest's."""
     return sorted(
@@ -92,7 +98,7 @@ def _external(declared: dict[str, Any] | None) -> list[str]:
     )
 
 
-def _check_service(where: str, service: Any) -> None:
+def _check_service(where: str, service: object) -> None:
     if not isinstance(service, dict):
         raise ComposeError(f"{where}: found {type(service).__name__}, expected a mapping")
     if "build" in service:
@@ -105,7 +111,7 @@ def _check_service(where: str, service: Any) -> None:
         )
 
 
-def _networks(service: dict, document: dict, project: str) -> list[str]:
+def _networks(service: dict[str, Any], document: dict[str, Any], project: str) -> list[str]:
     """The engine's names of the networks a service is attached to."""
     if "network_mode" in service:
         return []
@@ -157,5 +163,5 @@ _Dumper.add_multi_representer(str, _represent_text)
 _HEADER = "# Written by felhom.base_infra. What is changed here is undone by the next converge.\n"
 
 
-def _dump(document: dict) -> str:
+def _dump(document: dict[str, Any]) -> str:
     return _HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)

@@ -60,7 +60,7 @@ def source(variable: Variable, found: Mapping[str, Any], layers: list[Layer]) ->
 
 def config_source(key: str, found: Mapping[str, Any], layers: list[Layer]) -> str:
     """Where a key of the guest's configuration came from."""
-    place = found["sources"].get(key, "")
+    place: str = found["sources"].get(key, "")
     if place == _merge.INVENTORY:
         given = winner(f"guest_config_{key}", layers)
         return origin(given) if given is not None else place

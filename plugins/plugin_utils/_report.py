@@ -10,7 +10,7 @@ import pathlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import jinja2
 
@@ -19,6 +19,36 @@ OUTCOMES = ("failed", "unreachable", "healed", "changed", "waiting", "unchanged"
 _TEMPLATE = pathlib.Path(__file__).resolve().parent / "templates/health.html.j2"
 _SLOWEST = 5
 _NAMED = 10  # guests in one line of the summary
+
+
+class Entry(TypedDict):
+    """A guest in the report: checks, certificate, converged and pins are as base_health_info has them."""
+
+    name: str
+    verdict: str
+    outcome: str
+    error: str
+    seconds: float
+    checks: list[dict[str, str]]
+    certificate: dict[str, Any]
+    certificate_days: int | None
+    converged: dict[str, Any]
+    pins: dict[str, Any]
+    drift: list[dict[str, str]]
+
+
+class Report(TypedDict):
+    """health.json. time is in seconds since the epoch; seconds is how long the run took; slowest are names."""
+
+    version: int
+    time: int
+    playbook: str
+    check_mode: bool
+    seconds: float
+    verdicts: dict[str, int]
+    outcomes: dict[str, int]
+    slowest: list[str]
+    guests: list[Entry]
 
 
 @dataclasses.dataclass
@@ -37,7 +67,7 @@ class Guest:
     @property
     def verdict(self) -> str:
         """The health check's, or why there is none."""
-        return "unreachable" if self.unreachable else self.health.get("verdict", "unknown")
+        return "unreachable" if self.unreachable else str(self.health.get("verdict", "unknown"))
 
     @property
     def outcome(self) -> str:
@@ -52,7 +82,7 @@ class Guest:
         return "waiting" if self.verdict == "waiting" else "unchanged"
 
 
-def report(guests: Iterable[Guest], playbook: str, check_mode: bool, began: float, now: float) -> dict[str, Any]:
+def report(guests: Iterable[Guest], playbook: str, check_mode: bool, began: float, now: float) -> Report:
     """The whole as plain data, the worst guests first."""
     entries = sorted(
         (_entry(guest, now) for guest in guests), key=lambda entry: (VERDICTS.index(entry["verdict"]), entry["name"])
@@ -76,7 +106,7 @@ def _count(names: Iterable[str], found: Iterable[str]) -> dict[str, int]:
     return {name: counted[name] for name in names}
 
 
-def _entry(guest: Guest, now: float) -> dict[str, Any]:
+def _entry(guest: Guest, now: float) -> Entry:
     facts = guest.health.get("facts", {})
     certificate = facts.get("certificate") or {}
     return {
@@ -105,7 +135,7 @@ def _drift(guest: Guest) -> list[dict[str, str]]:
     ]
 
 
-def summary(found: Mapping[str, Any], files: Iterable[str]) -> list[str]:
+def summary(found: Report, files: Iterable[str]) -> list[str]:
     """Lines for a terminal."""
     guests = found["guests"]
     counts = "  ".join(f"{name} {count}" for name, count in reversed(found["verdicts"].items()) if count)
@@ -126,14 +156,14 @@ def summary(found: Mapping[str, Any], files: Iterable[str]) -> list[str]:
     return lines + [f"  {'report':<13} {path}" for path in files]
 
 
-def _because(guest: Mapping[str, Any]) -> str:
+def _because(guest: Entry) -> str:
     """Why a guest failed: what went wrong, else the first check that says so."""
     wrong = [check["reason"] for check in guest["checks"] if check["verdict"] == "fail"]
     why = guest["error"] or (wrong[0] if wrong else "")
     return f": {why}" if why else ""
 
 
-def page(found: Mapping[str, Any]) -> str:
+def page(found: Report) -> str:
     """One page that needs nothing else: no network, no other file. Every text of a guest's is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["clock"] = clock

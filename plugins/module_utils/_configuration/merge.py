@@ -46,6 +46,13 @@ class Source(NamedTuple):
     key: str
 
 
+Document = tuple[str, dict[str, Any] | None]
+"""A file's name and its content, None for a file that is absent or unreadable."""
+
+Found = dict[str, tuple[Source, Any]]
+"""By key of the configuration: a value that is not checked yet, and where it is from."""
+
+
 class Configuration(NamedTuple):
     """The outcome: see RETURN of the module bootstrap_info."""
 
@@ -58,56 +65,25 @@ class Configuration(NamedTuple):
 
 
 def resolve(
-    bootstrap: tuple[str, dict[str, Any] | None],
-    controller: tuple[str, dict[str, Any] | None],
-    mounted: tuple[str, list[dict[str, Any]]],
+    bootstrap: Document,
+    controller: Document,
+    mounted: tuple[str, list[_values.Storage]],
     overrides: dict[str, Any],
     problems: list[str],
     earlier_customer: str = "",
     was_configured: bool = False,
 ) -> Configuration:
-    """Merge and check. Each document comes with its file's name, None for a file that is absent or unreadable.
+    """Merge and check.
 
     problems are those of reading; what is wrong with values is added to them. earlier_customer is for whom the guest
     was converged before, "" for nobody; was_configured, whether its stacks were.
     """
     problems = list(problems)
+    found = _found(bootstrap, controller, overrides, problems)
+    config, sources = _checked(found, mounted, problems)
+    _refuse_another_customer(earlier_customer, config["customer_id"], problems)
     bootstrap_file, bootstrap_document = bootstrap
     controller_file, controller_document = controller
-    found: dict[str, tuple[Source, Any]] = {}
-    bootstrap_id = look_up(bootstrap_document or {}, "customer.id", bootstrap_file, problems)
-    if bootstrap_id is not None:
-        found["customer_id"] = (Source(bootstrap_file, "customer.id"), bootstrap_id)
-    elif bootstrap_document is not None:
-        problems.append(f"{bootstrap_file}: customer.id: found nothing; expected the customer's id")
-    for key, path in CONTROLLER_KEYS.items():
-        value = look_up(controller_document or {}, path, controller_file, problems)
-        # An empty value is one that the controller does not know yet.
-        if value not in (None, "", []):
-            found[key] = (Source(controller_file, path), value)
-    _refuse_two_customers(bootstrap_file, bootstrap_id, found, problems)
-    for key in overrides:
-        if key not in OVERRIDES:
-            near = difflib.get_close_matches(key, OVERRIDES, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problems.append(f"{INVENTORY}: found an unknown key {key!r}; expected one of {', '.join(OVERRIDES)}{hint}")
-        elif overrides[key] not in (None, "", []):
-            found[key] = (Source(INVENTORY, f"guest_config_{key}"), overrides[key])
-    config: dict[str, Any] = {key: "" for key in CONTROLLER_KEYS} | {
-        "storage_paths": mounted[1],
-        "protected": PROTECTED,
-        "stacks_dir": STACKS_DIR,
-    }
-    sources = {key: "default" if config[key] else "" for key in config}
-    if mounted[1]:
-        sources["storage_paths"] = mounted[0]
-    for key, (source, value) in found.items():
-        try:
-            config[key] = _values.CHECKS[key](value)
-            sources[key] = source.file
-        except _values.Invalid as error:
-            problems.append(f"{source.file}: {source.key}: {error}")
-    _refuse_another_customer(earlier_customer, config["customer_id"], problems)
     missing = [key for key in NEEDED if key not in found]
     waiting_for = ""
     if missing and not problems:
@@ -126,10 +102,58 @@ def resolve(
     return Configuration(state, config, sources, unknown, problems, waiting_for)
 
 
-def _refuse_two_customers(bootstrap_file, bootstrap_id, found, problems) -> None:
+def _found(bootstrap: Document, controller: Document, overrides: dict[str, Any], problems: list[str]) -> Found:
+    """What each place says; a later one wins."""
+    bootstrap_file, bootstrap_document = bootstrap
+    controller_file, controller_document = controller
+    found: Found = {}
+    bootstrap_id = look_up(bootstrap_document or {}, "customer.id", bootstrap_file, problems)
+    if bootstrap_id is not None:
+        found["customer_id"] = (Source(bootstrap_file, "customer.id"), bootstrap_id)
+    elif bootstrap_document is not None:
+        problems.append(f"{bootstrap_file}: customer.id: found nothing; expected the customer's id")
+    for key, path in CONTROLLER_KEYS.items():
+        value = look_up(controller_document or {}, path, controller_file, problems)
+        # An empty value is one that the controller does not know yet.
+        if value not in (None, "", []):
+            found[key] = (Source(controller_file, path), value)
+    if bootstrap_id is not None:
+        _refuse_two_customers(bootstrap_file, bootstrap_id, found, problems)
+    for key, value in overrides.items():
+        if key not in OVERRIDES:
+            near = difflib.get_close_matches(key, OVERRIDES, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            problems.append(f"{INVENTORY}: found an unknown key {key!r}; expected one of {', '.join(OVERRIDES)}{hint}")
+        elif value not in (None, "", []):
+            found[key] = (Source(INVENTORY, f"guest_config_{key}"), value)
+    return found
+
+
+def _checked(
+    found: Found, mounted: tuple[str, list[_values.Storage]], problems: list[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every key's value, and the file that it is from: a default where nothing was found, or nothing valid."""
+    config: dict[str, Any] = {key: "" for key in CONTROLLER_KEYS} | {
+        "storage_paths": mounted[1],
+        "protected": PROTECTED,
+        "stacks_dir": STACKS_DIR,
+    }
+    sources = {key: "default" if config[key] else "" for key in config}
+    if mounted[1]:
+        sources["storage_paths"] = mounted[0]
+    for key, (source, value) in found.items():
+        try:
+            config[key] = _values.CHECKS[key](value)
+            sources[key] = source.file
+        except _values.Invalid as error:
+            problems.append(f"{source.file}: {source.key}: {error}")
+    return config, sources
+
+
+def _refuse_two_customers(bootstrap_file: str, bootstrap_id: object, found: Found, problems: list[str]) -> None:
     """A controller.yaml of somebody else, for instance on a restored disk, must not configure this guest."""
-    source, value = found.get("customer_id", (None, None))
-    if bootstrap_id is not None and source is not None and value != bootstrap_id:
+    source, value = found["customer_id"]
+    if value != bootstrap_id:
         problems.append(
             f"{source.file}: {source.key}: found another customer than {bootstrap_file} names; "
             "expected the same customer.id in both"
@@ -187,7 +211,7 @@ def unknown_keys(document: dict[str, Any], known: list[str]) -> list[str]:
     return names[:_MAX_UNKNOWN] + ([f"and {hidden} more"] if hidden else [])
 
 
-def mounted_storage(file: str, document: dict[str, Any], problems: list[str]) -> list[dict[str, Any]]:
+def mounted_storage(file: str, document: dict[str, Any], problems: list[str]) -> list[_values.Storage]:
     """The folders that an existing compose file of FileBrowser mounts from outside of its own folder."""
     volumes = look_up(document, "services.filebrowser.volumes", file, problems)
     own = posixpath.dirname(file)
@@ -203,7 +227,7 @@ def mounted_storage(file: str, document: dict[str, Any], problems: list[str]) ->
         return []
 
 
-def _bind_mount(volume: Any) -> tuple[str, bool]:
+def _bind_mount(volume: object) -> tuple[str, bool]:
     """Source and read-only flag of a volume in compose's short or long form; no source for what is no bind mount."""
     if isinstance(volume, str):
         source, _colon, rest = volume.partition(":")

@@ -11,7 +11,8 @@ import ipaddress
 import json
 import posixpath
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypedDict
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.documents import kind
 
@@ -27,17 +28,26 @@ SOURCE_OPTIONS: dict[str, type] = {
 }
 
 
+class Storage(TypedDict):
+    """A folder of the file browser's: what the customer sees it as, and FileBrowser's own options for it."""
+
+    path: str
+    name: str
+    read_only: bool
+    options: dict[str, Any]
+
+
 class Invalid(Exception):
     """A value is not what it must be. The text says what was found, never the value, and what is expected."""
 
 
-def _text(value: Any, expected: str) -> str:
+def _text(value: object, expected: str) -> str:
     if not isinstance(value, str):
         raise Invalid(f"found {kind(value)}; expected {expected}")
     return value
 
 
-def check_customer_id(value: Any) -> str:
+def check_customer_id(value: object) -> str:
     """An id is any short, printable text."""
     text = _text(value, "the customer's id")
     if not text.strip() or len(text) > 255 or not text.isprintable():
@@ -45,7 +55,7 @@ def check_customer_id(value: Any) -> str:
     return text
 
 
-def check_domain(value: Any) -> str:
+def check_domain(value: object) -> str:
     """A DNS name of two labels or more, in lower case."""
     expected = "a domain such as example.org"
     domain = _text(value, expected).lower().removesuffix(".")
@@ -65,7 +75,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def check_email(value: Any) -> str:
+def check_email(value: object) -> str:
     """An address that a certificate authority takes: no display name, no quotes."""
     expected = "an e-mail address such as name@example.org"
     text = _text(value, expected)
@@ -79,7 +89,7 @@ def check_email(value: Any) -> str:
     return text
 
 
-def check_tunnel_token(value: Any) -> str:
+def check_tunnel_token(value: object) -> str:
     """A tunnel's token: base64 of a JSON object with account, tunnel and secret. cloudflared takes an empty one."""
     expected = "the tunnel token as Cloudflare shows it"
     token = _text(value, expected).strip()
@@ -103,7 +113,7 @@ def check_tunnel_token(value: Any) -> str:
     return token
 
 
-def check_api_token(value: Any) -> str:
+def check_api_token(value: object) -> str:
     """A Cloudflare API token: one word."""
     expected = "an API token of 20 to 200 characters without spaces"
     token = _text(value, expected).strip()
@@ -112,7 +122,7 @@ def check_api_token(value: Any) -> str:
     return token
 
 
-def check_names(value: Any) -> list[str]:
+def check_names(value: object) -> list[str]:
     """Container names."""
     expected = "a list of container names"
     if not isinstance(value, list):
@@ -123,7 +133,7 @@ def check_names(value: Any) -> list[str]:
     return value
 
 
-def check_path(value: Any) -> str:
+def check_path(value: object) -> str:
     """An absolute path that means what it says."""
     expected = "an absolute path without '..'"
     path = _text(value, expected)
@@ -135,12 +145,12 @@ def check_path(value: Any) -> str:
     return normal
 
 
-def check_storage_paths(value: Any) -> list[dict[str, Any]]:
+def check_storage_paths(value: object) -> list[Storage]:
     """Folders for the file browser, each a path or a mapping of path, name, read_only and options."""
     expected = "a list of paths, or of mappings with path, name, read_only and options"
     if not isinstance(value, list):
         raise Invalid(f"found {kind(value)}; expected {expected}")
-    storage: list[dict[str, Any]] = []
+    storage: list[Storage] = []
     for entry in value:
         given = {"path": entry} if isinstance(entry, str) else entry
         if not isinstance(given, dict) or not {"path"} <= set(given) <= {"path", "name", "read_only", "options"}:
@@ -163,7 +173,7 @@ def check_storage_paths(value: Any) -> list[dict[str, Any]]:
     return storage
 
 
-def _source_options(given: Any) -> dict[str, Any]:
+def _source_options(given: object) -> dict[str, Any]:
     """What FileBrowser knows of a source beside path, name and readOnly; it ends at once for anything else there."""
     if not isinstance(given, dict):
         raise Invalid(f"found {kind(given)} for options; expected a mapping")
@@ -176,7 +186,7 @@ def _source_options(given: Any) -> dict[str, Any]:
     return given
 
 
-def _storage_name(given: Any, path: str, taken: list[str]) -> str:
+def _storage_name(given: object, path: str, taken: list[str]) -> str:
     """What the customer sees; FileBrowser skips a second source of the same name with nothing but a warning."""
     if given is not None:
         if not isinstance(given, str) or not given.strip() or not given.isprintable() or len(given) > 100:
@@ -192,7 +202,7 @@ def _storage_name(given: Any, path: str, taken: list[str]) -> str:
     )
 
 
-CHECKS = {
+CHECKS: dict[str, Callable[[object], Any]] = {
     "customer_id": check_customer_id,
     "domain": check_domain,
     "email": check_email,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest import clock as _clock
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import clock as _clock, identity as _identity
 
 
 class Package(NamedTuple):
@@ -28,7 +28,7 @@ def packages(listed: str) -> list[Package]:
     return sorted(Package(*words[:3]) for words in lines if len(words) == 4 and words[3] == "installed")
 
 
-def document(manifest: dict[str, Any], installed: list[Package]) -> dict[str, Any]:
+def document(manifest: _identity.Golden, installed: list[Package]) -> dict[str, Any]:
     """The bill of what is in an image: its Debian packages, its container images, this collection."""
     return {
         "bomFormat": "CycloneDX",

@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import json
+import mmap
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 SHORTEST = 8  # characters of a secret that can be searched for; below, anything is found anywhere
+
+Data = bytes | mmap.mmap
+"""What is looked through."""
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a compressed file's content that are looked at
 
@@ -41,7 +45,7 @@ class Fingerprint(NamedTuple):
     sha256: str
 
 
-def fingerprints(name: str, secret: str) -> list[dict[str, Any]]:
+def fingerprints(name: str, secret: str) -> list[dict[str, str | int]]:
     """A secret's fingerprints as plain data, one for each form: as it is, in JSON, in a URL, in base64, in hex.
 
     Raises ValueError for one that is too short.
@@ -124,7 +128,7 @@ _NAMED = {
 }
 
 
-def scan(data: Any, known: Iterable[Fingerprint], name: str = "") -> Iterator[Found]:
+def scan(data: Data, known: Iterable[Fingerprint], name: str = "") -> Iterator[Found]:
     """What is found in bytes or in a mapped file whose base name is name. Each kind is told once, where it is first."""
     told = set()
     for fingerprint in known:
@@ -140,7 +144,7 @@ def scan(data: Any, known: Iterable[Fingerprint], name: str = "") -> Iterator[Fo
             yield Found(kind, match.start())
 
 
-def _find(data: Any, fingerprint: Fingerprint) -> int | None:
+def _find(data: Data, fingerprint: Fingerprint) -> int | None:
     position = data.find(fingerprint.anchor)
     while position >= 0:
         start = position - fingerprint.offset

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Hashable
 from typing import Any
 
 MAX_SIZE = 1 << 20  # bytes; the real files have a few thousand
@@ -20,38 +21,37 @@ try:
     import yaml
 except ImportError:
     HAVE_YAML = False
-    _LOADER: type = object
 else:
     HAVE_YAML = True
-    # Not the faster CSafeLoader: a hundred thousand '[' end its process with a segmentation fault.
-    _LOADER = yaml.SafeLoader
 
 
 class DocumentError(Exception):
     """A file is not what it must be. The text is one line: file, place, what was found, what is expected."""
 
 
-class _StrictLoader(_LOADER):
-    """YAML in which no key may be given twice: the reader would drop the first one silently."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _value in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise _Place(key_node.start_mark, "a key that is no text", "keys that are texts")
-            if key in seen:
-                raise _Place(key_node.start_mark, "a key for the second time", "each key once")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 class _Place(Exception):
     """What is wrong at a place of a YAML file."""
 
-    def __init__(self, mark: Any, found: str, expected: str) -> None:
+    def __init__(self, mark: yaml.Mark, found: str, expected: str) -> None:
         super().__init__(found)
         self.mark, self.found, self.expected = mark, found, expected
+
+
+if HAVE_YAML:
+    # Not the faster CSafeLoader: a hundred thousand '[' end its process with a segmentation fault.
+    class _StrictLoader(yaml.SafeLoader):
+        """YAML in which no key may be given twice: the reader would drop the first one silently."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+            seen = set()
+            for key_node, _value in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if not isinstance(key, str):
+                    raise _Place(key_node.start_mark, "a key that is no text", "keys that are texts")
+                if key in seen:
+                    raise _Place(key_node.start_mark, "a key for the second time", "each key once")
+                seen.add(key)
+            return super().construct_mapping(node, deep)
 
 
 def read(path: str) -> bytes | None:
@@ -126,11 +126,11 @@ def parse_yaml(path: str, text: str) -> dict[str, Any]:
     return _mapping(path, document)
 
 
-def _at(mark: Any) -> str:
+def _at(mark: yaml.Mark) -> str:
     return f"line {mark.line + 1} column {mark.column + 1}"
 
 
-def _mapping(path: str, document: Any) -> dict[str, Any]:
+def _mapping(path: str, document: object) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise DocumentError(f"{path}: found {kind(document)} at the top; expected a mapping")
     return document
@@ -142,7 +142,7 @@ def _name(key: str) -> str:
     return f"key {key}" if plain else "a key"
 
 
-def kind(value: Any) -> str:
+def kind(value: object) -> str:
     """What a value is, without the value."""
     if isinstance(value, bool):
         return "true or false"

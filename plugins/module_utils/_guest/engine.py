@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import socket
-from collections import namedtuple
 
-# Only a checker of types needs it; importing typing costs the gate two milliseconds.
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.record import NamedTuple
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -22,18 +22,34 @@ SOCKET = "/var/run/docker.sock"
 TIMEOUT = 20.0  # seconds for one answer; a guest that boots is slow, a hung engine must not hang a converge
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes; far above any real list, so that a broken peer can't fill the memory
 
-Container = namedtuple(
-    "Container", "id name image image_id state health project service labels networks binds", defaults=[()]
-)
-Container.__doc__ = """One container.
 
-state is the engine's word (created, running, paused, restarting, removing, exited, dead); health is healthy, unhealthy,
-starting or "" where the image has no check; image is the reference it was made with; networks maps a network's name to
-the id the container is attached to; binds are the paths of the host that are mounted in it.
-"""
+class Container(NamedTuple):
+    """One container.
 
-Engine = namedtuple("Engine", "containers images networks")
-Engine.__doc__ = "containers: list of Container; images: RepoDigest to image id; networks: name to id."
+    state is the engine's word (created, running, paused, restarting, removing, exited, dead); health is healthy,
+    unhealthy, starting or "" where the image has no check; image is the reference it was made with; networks maps a
+    network's name to the id the container is attached to; binds are the paths of the host that are mounted in it.
+    """
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    state: str
+    health: str
+    project: str
+    service: str
+    labels: dict[str, str]
+    networks: dict[str, str]
+    binds: tuple[str, ...] = ()
+
+
+class Engine(NamedTuple):
+    """What there is: images by RepoDigest, and networks by name, each with its id."""
+
+    containers: list[Container]
+    images: dict[str, str]
+    networks: dict[str, str]
 
 
 class EngineError(Exception):
@@ -127,7 +143,7 @@ def tagged_images(socket_path: str = SOCKET) -> tuple[dict[str, str], dict[str, 
     return by("RepoDigests"), by("RepoTags")
 
 
-def container(entry: dict) -> Container:
+def container(entry: dict[str, Any]) -> Container:
     """One entry of the engine's container list."""
     labels = entry.get("Labels") or {}
     names = [name.lstrip("/") for name in entry.get("Names") or () if name.count("/") == 1]

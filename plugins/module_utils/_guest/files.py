@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import namedtuple
 from contextlib import suppress
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import failpoints as _failpoints
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.record import NamedTuple
 
-try:  # the C-level hash: importing hashlib costs the gate more than all its hashing
-    from _sha2 import sha256
-except ImportError:  # Python before 3.12
-    try:
-        from _sha256 import sha256
-    except ImportError:
-        from hashlib import sha256
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hashlib import sha256
+else:
+    try:  # the C-level hash: importing hashlib costs the gate more than all its hashing
+        from _sha2 import sha256
+    except ImportError:  # Python before 3.12
+        try:
+            from _sha256 import sha256
+        except ImportError:
+            from hashlib import sha256
 
 TEMPORARY = ".felhom-base-infra.tmp"
 
@@ -30,11 +34,19 @@ class NotStaged(OSError):
         return f"{self.filename}: {self.strerror}"
 
 
-FileState = namedtuple("FileState", "kind sha256 mode uid gid")
-FileState.__doc__ = """What lies at a path: kind is file, directory, other (symlinks too) or absent.
+class FileState(NamedTuple):
+    """What lies at a path: kind is file, directory, other (symlinks too) or absent.
 
-sha256 is None for what was not read; mode is an octal text such as "0644".
-"""
+    sha256 is None for what was not read; mode is an octal text such as "0644".
+    """
+
+    kind: str
+    sha256: str | None
+    mode: str
+    uid: int
+    gid: int
+
+
 ABSENT = FileState("absent", None, "", -1, -1)
 
 

@@ -10,13 +10,36 @@ import glob
 import hashlib
 import json
 import os
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.files import digest
 
 MACHINE_ID = "/etc/machine-id"
 HOST_KEYS = "/etc/ssh/ssh_host_*_key"
+
+
+class Identity(TypedDict):
+    """Digest of the machine id, "" for none, and the fingerprints of the SSH host keys as ssh-keygen prints them."""
+
+    machine_id_sha256: str
+    ssh_host_keys: list[str]
+
+
+class Golden(TypedDict):
+    """What a golden image says of itself, in golden.json.
+
+    pins are its container images, packages the versions of those Debian packages that matter; built is in seconds since
+    the epoch; identity is what made the golden one machine.
+    """
+
+    version: int
+    pins: list[str]
+    packages: dict[str, str]
+    commit: str
+    hostname: str
+    identity: Identity
+    built: int
 
 
 def machine_id() -> str:
@@ -29,8 +52,8 @@ def machine_id() -> str:
     return "" if found == "uninitialized" else found
 
 
-def identity() -> dict[str, Any]:
-    """Digest of the machine id, "" for none, and the fingerprints of the SSH host keys as ssh-keygen prints them."""
+def identity() -> Identity:
+    """What makes this guest one machine."""
     own = machine_id()
     fingerprints = [_fingerprint(path) for path in sorted(glob.glob(f"{HOST_KEYS}.pub"))]
     return {
@@ -61,7 +84,7 @@ def golden(path: str = _paths.GOLDEN) -> dict[str, Any]:
     return found if whole else {}
 
 
-def shared(own: dict[str, Any], image: dict[str, Any], hostname: str) -> list[str]:
+def shared(own: Identity, image: dict[str, Any], hostname: str) -> list[str]:
     """What a guest still has of the golden image it was cloned from: machine-id, ssh-host-keys, hostname."""
     if not image:
         return []

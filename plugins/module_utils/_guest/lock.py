@@ -14,14 +14,19 @@ import fcntl
 import json
 import os
 import time
-from collections import namedtuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.record import NamedTuple
 
 _LEASE = 3600.0  # seconds on the monotonic clock, which no change of the time moves
 
-Holder = namedtuple("Holder", "name process namespace")
-Holder.__doc__ = """A run: a name for people, its process, and the namespace in which that process can be seen."""
+
+class Holder(NamedTuple):
+    """A run: a name for people, its process, and the namespace in which that process can be seen."""
+
+    name: str
+    process: int
+    namespace: str
 
 
 def myself(name: str, process: int) -> Holder:
@@ -41,7 +46,7 @@ def take(wanted: Holder, void: Holder | None = None) -> Holder | None:
     """
     with _exclusive():
         found = held()
-        if found not in (None, void, wanted) and not is_gone(found):
+        if found is not None and found not in (void, wanted) and not is_gone(found):
             return found
         temporary = os.path.join(_paths.RUNTIME, "lock.new")
         with open(temporary, "w", encoding="utf-8") as stream:

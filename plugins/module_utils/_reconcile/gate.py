@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import namedtuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     clock as _clock,
@@ -20,20 +19,41 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     lock as _lock,
     paths as _paths,
 )
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.record import NamedTuple
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import state as _state
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import manifest as _manifest, survey as _survey
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _RECORD_IS_TRUSTED = 86400  # seconds; the record is what a converge wrote, so one a day does not ask it
 
-Answer = namedtuple("Answer", "needed why")
-Answer.__doc__ = """Whether a converge is needed, and why or why not, as a line for people."""
 
-Look = namedtuple("Look", "now pause lock booting failures inputs head converged differences")
-Look.__doc__ = """What the gate saw.
+class Answer(NamedTuple):
+    """Whether a converge is needed, and why or why not, as a line for people."""
 
-lock is who holds the guest's lock or ""; booting, whether nothing was converged since the guest started; head, the
-mirror's commit; converged, the manifest's record of the last converge; differences, what is not as recorded.
-"""
+    needed: bool
+    why: str
+
+
+class Look(NamedTuple):
+    """What the gate saw.
+
+    lock is who holds the guest's lock or ""; booting, whether nothing was converged since the guest started; inputs,
+    the digests of the files that make its configuration; head, the mirror's commit; converged, the manifest's record of
+    the last converge; differences, what is not as recorded.
+    """
+
+    now: float
+    pause: _state.Pause | None
+    lock: str
+    booting: bool
+    failures: _state.Failures
+    inputs: dict[str, str]
+    head: str
+    converged: dict[str, Any]
+    differences: list[str]
 
 
 def decide(look: Look) -> Answer:
@@ -88,7 +108,8 @@ def _reasons(look: Look) -> list[str]:
 def observe(settings: _state.Settings) -> Look:
     """Look at the guest."""
     now = time.time()
-    converged, differences = {}, []
+    converged: dict[str, Any] = {}
+    differences: list[str] = []
     try:
         manifest = _manifest.read(settings.state_dir)
         converged, stacks = manifest["converged"], manifest["stacks"]

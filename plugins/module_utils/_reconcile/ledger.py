@@ -58,7 +58,9 @@ def last(state_dir: str) -> dict[str, Any]:
         return {}
     for line in reversed(lines):
         try:
-            return json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             continue
+        if isinstance(entry, dict):
+            return entry
     return {}

@@ -11,25 +11,63 @@ from __future__ import annotations
 
 import json
 import os
-from collections import namedtuple
 from contextlib import suppress
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import files as _files, paths as _paths
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, TypedDict
+
+    class Fetch(TypedDict):
+        """Where new commits come from, see the role reconcile: url is "" for nowhere.
+
+        refs has the branch of each ring, shares how many of a hundred guests are canary and early; ring is "" for a
+        guest of whichever ring its customer falls into; allowed_signers is a file, or "".
+        """
+
+        url: str
+        refs: dict[str, str]
+        ring: str
+        shares: dict[str, int]
+        allowed_signers: str
+
 
 _FIRST_DELAY, _LONGEST_DELAY = 300, 6 * 3600  # seconds until a failed converge is tried again
 
-Settings = namedtuple("Settings", "state_dir mirror ref checkout inventory inputs bundle fetch")
-Settings.__doc__ = """Where things are on this guest, from settings.json, which the reconcile role writes.
 
-state_dir, mirror, checkout, inventory and bundle are paths; ref is the mirror's branch; inputs are the files that make
-the guest's configuration; fetch says where new commits come from (see _fetch).
-"""
+class Settings(NamedTuple):
+    """Where things are on this guest, from settings.json, which the reconcile role writes.
 
-Pause = namedtuple("Pause", "since until")
-Pause.__doc__ = """Both in seconds since the epoch."""
+    state_dir, mirror, checkout, inventory and bundle are paths; ref is the mirror's branch; inputs are the files that
+    make the guest's configuration.
+    """
 
-Failures = namedtuple("Failures", "number last of")
-Failures.__doc__ = """Converges that failed in a row: how many, when the last one began, and on what (see Look.key)."""
+    state_dir: str
+    mirror: str
+    ref: str
+    checkout: str
+    inventory: str
+    inputs: list[str]
+    bundle: str
+    fetch: Fetch
+
+
+class Pause(NamedTuple):
+    """Both in seconds since the epoch."""
+
+    since: float
+    until: float
+
+
+class Failures(NamedTuple):
+    """Converges that failed in a row: how many, when the last one began, and on what (see gate.key)."""
+
+    number: int
+    last: float
+    of: str
 
 
 class SettingsError(Exception):
@@ -47,7 +85,7 @@ def settings(path: str = _paths.SETTINGS) -> Settings:
         raise SettingsError(f"{path}: found other keys than expected ({', '.join(Settings._fields)})") from error
 
 
-def input_digests(paths: list) -> dict:
+def input_digests(paths: Iterable[str]) -> dict[str, str]:
     """SHA-256 of each file that there is, or that a link there points to."""
     digests = {}
     for path in paths:
@@ -124,7 +162,7 @@ def retry_at(failed: Failures, of: str, now: float) -> float:
     return at if now < at else 0.0
 
 
-def _read(path: str) -> dict | None:
+def _read(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as stream:
             found = json.load(stream)
@@ -133,6 +171,6 @@ def _read(path: str) -> dict | None:
     return found if isinstance(found, dict) else None
 
 
-def _write(path: str, content: dict) -> None:
+def _write(path: str, content: dict[str, Any]) -> None:
     _files.make_directory(os.path.dirname(path), "0755", 0, 0)
     _files.write_atomic(path, json.dumps(content).encode() + b"\n", "0644", 0, 0)
