@@ -45,8 +45,6 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import files as _files, identity as _identity
 
-_DBUS_ID = "/var/lib/dbus/machine-id"
-
 
 def main() -> None:
     """Look, make anew."""
@@ -73,8 +71,8 @@ def main() -> None:
 def new_machine_id(module: AnsibleModule) -> None:
     """What runs has read the old one and keeps it until the next boot; nothing here depends on it before."""
     os.truncate(_identity.MACHINE_ID, 0)
-    if not os.path.islink(_DBUS_ID):
-        _files.remove_if_there(_DBUS_ID)
+    if not os.path.islink(_identity.DBUS_ID):
+        _files.remove_if_there(_identity.DBUS_ID)
     module.run_command(["systemd-machine-id-setup"], check_rc=True)
 
 

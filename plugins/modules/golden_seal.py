@@ -93,6 +93,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     paths as _paths,
 )
 
+HOSTNAME = "/etc/hostname"
 # What every clone must have of its own.
 _IDENTITY = [
     _identity.HOST_KEYS,
@@ -172,7 +173,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         for path, text in {
             params["manifest"]: as_text(manifest),
             params["sbom"]: as_text(_sbom.document(manifest, installed)),
-            "/etc/hostname": f"{params['hostname']}\n",
+            HOSTNAME: f"{params['hostname']}\n",
             params["stamp"]: "",
         }.items()
         if read(path) != text
@@ -243,7 +244,7 @@ def read_manifest(path: str) -> dict[str, Any]:
     """What an earlier bake recorded; nothing where that can't be read."""
     try:
         recorded = json.loads(read(path) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return recorded if isinstance(recorded, dict) else {}
 
@@ -273,9 +274,8 @@ def leftovers() -> list[str]:
     """Paths to remove, and the machine id where it is set."""
     found = {path for pattern in _IDENTITY + _TRACES for path in glob.glob(pattern, include_hidden=True)}
     found = {path for path in found if not path.startswith(_KEPT) and os.path.basename(path) not in (".", "..")}
-    # Mostly a link to the other one.
-    if os.path.isfile("/var/lib/dbus/machine-id") and not os.path.islink("/var/lib/dbus/machine-id"):
-        found.add("/var/lib/dbus/machine-id")
+    if os.path.isfile(_identity.DBUS_ID) and not os.path.islink(_identity.DBUS_ID):
+        found.add(_identity.DBUS_ID)
     if os.path.exists(_identity.MACHINE_ID) and os.path.getsize(_identity.MACHINE_ID):
         found.add(_identity.MACHINE_ID)
     return sorted(found)

@@ -16,6 +16,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import pa
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.files import digest
 
 MACHINE_ID = "/etc/machine-id"
+DBUS_ID = "/var/lib/dbus/machine-id"  # mostly a link to the other one
 HOST_KEYS = "/etc/ssh/ssh_host_*_key"
 
 
@@ -76,12 +77,13 @@ def golden(path: str = _paths.GOLDEN) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as stream:
             found = json.load(stream)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict) or not isinstance(found.get("identity"), dict):
         return {}
+    keys = found["identity"].get("ssh_host_keys", [])
     whole = isinstance(found.get("pins"), list) and isinstance(found.get("built"), int) and "commit" in found
-    return found if whole else {}
+    return found if whole and isinstance(keys, list) and all(isinstance(key, str) for key in keys) else {}
 
 
 def shared(own: Identity, image: dict[str, Any], hostname: str) -> list[str]:
@@ -92,7 +94,7 @@ def shared(own: Identity, image: dict[str, Any], hostname: str) -> list[str]:
     same = []
     if own["machine_id_sha256"] and own["machine_id_sha256"] == golden_one.get("machine_id_sha256"):
         same.append("machine-id")
-    if set(own["ssh_host_keys"]) & set(golden_one.get("ssh_host_keys") or []):
+    if set(own["ssh_host_keys"]) & set(golden_one.get("ssh_host_keys", [])):
         same.append("ssh-host-keys")
     if hostname == image.get("hostname"):
         same.append("hostname")

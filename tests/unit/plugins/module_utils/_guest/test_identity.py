@@ -38,7 +38,13 @@ def test_fingerprints_are_those_of_ssh_keygen(tmp_path, monkeypatch):
     assert _identity.identity() == {"machine_id_sha256": "", "ssh_host_keys": [printed.split()[1]]}
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"identity": {}}', '{"identity": {}, "pins": 1}'])
+# What is whole but for the keys, of which there are none that can be compared.
+KEYS = [json.dumps(IMAGE | {"identity": {"ssh_host_keys": keys}}) for keys in (5, "x", [["x"]], None)]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"identity": {}}', '{"identity": {}, "pins": 1}', "[" * 5000, *KEYS]
+)
 def test_a_broken_manifest_is_none(tmp_path, content):
     (tmp_path / "golden.json").write_text(content)
     assert _identity.golden(str(tmp_path / "golden.json")) == {}
