@@ -87,12 +87,19 @@ def log_lines(container_id: str, number: int, socket_path: str = SOCKET) -> list
     status, body = _get(path, socket_path, TIMEOUT)
     if status != "200":
         raise EngineError(f"{socket_path}: {path} was refused: {status}")
+    return lines_of(body)
+
+
+def lines_of(log: bytes) -> list[str]:
+    """The lines of a log as the engine sends it.
+
+    Frames of a stream's number, three bytes of nothing, a length and the text; no container of ours has a terminal.
+    """
     text = b""
-    # Frames of a stream's number, three bytes of nothing, a length and the text; no container of ours has a terminal.
-    while len(body) >= 8:
-        length = int.from_bytes(body[4:8], "big")
-        text += body[8 : 8 + length]
-        body = body[8 + length :]
+    while len(log) >= 8:
+        length = int.from_bytes(log[4:8], "big")
+        text += log[8 : 8 + length]
+        log = log[8 + length :]
     return [line for line in text.decode(errors="replace").splitlines() if line.strip()]
 
 

@@ -106,7 +106,7 @@ def _lease() -> tuple[Holder, float] | None:
         if time.monotonic() > until:
             return None
         return Holder(str(found["name"]), int(found["process"]), str(found["namespace"])), until
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

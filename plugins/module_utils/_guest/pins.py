@@ -44,5 +44,5 @@ def _short(name: str) -> str:
 
 def version_numbers(text: str) -> tuple[int, ...]:
     """The numbers that a version such as v3.7.14 or 1.44 begins with; none where it begins with something else."""
-    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
+    found = re.match(r"v?([0-9]{1,18}(?![0-9])(?:\.[0-9]{1,18}(?![0-9]))*)", text)
     return tuple(int(part) for part in found[1].split(".")) if found else ()

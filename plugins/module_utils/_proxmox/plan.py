@@ -34,7 +34,7 @@ class Unusable(Exception):
 
 def error_of(said: str, gone: str) -> Problem | None:
     """What Proxmox's own words mean, which pct and the API share. gone is what to say of a guest that is not there."""
-    if found := re.search(r"CT is locked \(([^)]*)\)", said):
+    if found := re.search(r"CT is locked \(([^)\s]*)\)", said):
         return Locked(f"is locked ({found[1]})")
     if "can't lock file" in said:
         return Locked("is being worked on by another process, which holds its lock file")

@@ -59,7 +59,7 @@ def last(state_dir: str) -> dict[str, Any]:
     for line in reversed(lines):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict):
             return entry

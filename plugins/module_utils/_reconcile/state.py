@@ -118,7 +118,7 @@ def pause(state_dir: str, now: float) -> Pause | None:
         return None
     try:
         held = Pause(float(found["since"]), float(found["until"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     # A clock that was set back would make a pause of an hour one of a year.
     return held if held.since <= now < held.until else None
@@ -138,7 +138,7 @@ def failures(state_dir: str) -> Failures:
     found = _read(os.path.join(state_dir, "failures.json")) or {}
     try:
         return Failures(int(found["number"]), float(found["last"]), str(found["of"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Failures(0, 0.0, "")
 
 

@@ -219,3 +219,23 @@ json_values = st.recursive(
 def test_any_value_anywhere_ends_in_a_result(path, value):
     controller = changed(path, value) if not path.startswith("storage") else CONTROLLER | {"storage": {"paths": value}}
     assert resolve(controller=controller).state in ("configured", "waiting", "invalid")
+
+
+sources = st.sampled_from(
+    ["/mnt/a", "/mnt/a/", "/opt/fb/data", "/opt/fb", "/opt/fb2", "./x", "name", "/a/../b", "/$$x", ""]
+)
+volumes = st.one_of(
+    json_values,
+    st.tuples(sources, st.sampled_from(["", ":/t", ":/t:ro", ":/t:rw", ":/t:z,ro", ":"])).map("".join),
+    st.fixed_dictionaries({"type": st.sampled_from(["bind", "volume"]), "source": st.one_of(sources, json_values)}),
+)
+
+
+@given(st.one_of(json_values, st.lists(volumes, max_size=4)))
+def test_any_volumes_are_folders_outside_of_the_project_or_a_problem(found):
+    problems = []
+    document = {"services": {"filebrowser": {"volumes": found}}}
+    mounted = _merge.mounted_storage("/opt/fb/docker-compose.yml", document, problems)
+    assert not problems or not mounted
+    for entry in mounted:
+        assert entry["path"].startswith("/") and not (entry["path"] + "/").startswith("/opt/fb/")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from ansible_collections.felhom.base_infra.plugins.module_utils._golden import sbom as _sbom
+from hypothesis import given, strategies as st
 
 # dpkg-query's own output on a guest, with a package that was removed and left its configuration.
 LISTED = """\
@@ -50,3 +53,23 @@ def test_nothing_of_it_is_left_out():
         "traefik",
         "registry.example:5000/felhom/controller",
     }
+
+
+WORD = st.text("abc.+:~-0123", min_size=1, max_size=8)
+
+
+@given(st.lists(st.one_of(st.text(max_size=20), st.just("x 1 all installed"), st.just("x 1 all half-installed"))))
+def test_any_list_of_packages_is_read(lines):
+    listed = _sbom.packages("\n".join(lines))
+    assert listed == sorted(listed)
+    assert listed.count(_sbom.Package("x", "1", "all")) == lines.count("x 1 all installed")
+
+
+@given(WORD, WORD)
+def test_a_package_url_has_one_version(name, version):
+    (_collection, package) = _sbom.document(MANIFEST | {"pins": []}, [_sbom.Package(name, version, "amd64")])[
+        "components"
+    ]
+    path, _at, rest = package["purl"].partition("@")
+    assert path == f"pkg:deb/debian/{quote(name, safe='')}"
+    assert rest == f"{quote(version, safe='')}?arch=amd64"

@@ -104,3 +104,53 @@ def test_gzip():
     assert _secret_scan.unpacked(gzip.compress(b"content")) == b"content"
     assert _secret_scan.unpacked(b"no gzip") == b""
     assert _secret_scan.unpacked(gzip.compress(b"x" * 100)[:15]) in (b"", b"x" * 100)
+
+
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4))
+ENTRY = st.one_of(
+    PLAIN,
+    st.lists(PLAIN, max_size=2),
+    st.fixed_dictionaries({key: PLAIN for key in ("name", "length", "anchor", "offset", "sha256")}),
+)
+
+
+@given(st.lists(ENTRY, max_size=3), st.binary(max_size=200))
+def test_any_plain_data_is_fingerprints_or_refused(given_entries, data):
+    try:
+        known = _secret_scan.parse_fingerprints(given_entries)
+    except ValueError as error:
+        assert str(error).endswith("expected what the filter secret_fingerprints makes")
+    else:
+        assert list(_secret_scan.scan(data, known)) == list(_secret_scan.scan(data, []))
+
+
+PIECES = st.sampled_from(
+    [
+        b"-----BEGIN ",
+        b"PRIVATE KEY-----",
+        b"\n",
+        b"eyJhIjoi",
+        b".eyJ",
+        b'"auths"',
+        b":",
+        b"{",
+        b"cf_api_token",
+        b"a" * 40,
+    ]
+)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=8), PIECES), max_size=8), st.sampled_from(["", ".netrc", "x.json"]))
+def test_any_bytes_are_looked_through(pieces, name):
+    data = b"".join(pieces)
+    found = list(_secret_scan.scan(data, KNOWN, name))
+    assert all(0 <= entry.offset < len(data) for entry in found)
+    assert len({entry.kind for entry in found}) == len(found)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=20))
+def test_what_is_unpacked_is_what_was_packed(data, rest):
+    packed = gzip.compress(data)
+    assert _secret_scan.unpacked(packed + rest) == data
+    assert data.startswith(_secret_scan.unpacked(packed[: len(packed) // 2]))
+    assert isinstance(_secret_scan.unpacked(rest), bytes)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import docker_cli as _docker_cli
+from hypothesis import given, strategies as st
 
 PIN = "traefik:v3.7.15@sha256:" + "0" * 64
 WHY = f"image {PIN} is not on the guest and can't be pulled: "
@@ -87,3 +88,37 @@ def test_a_login_is_in_a_folder_for_the_pull_only(docker, monkeypatch, tmp_path)
         _docker_cli.pull(done, PIN, 5, config)
     assert asked.read_text() == f"--config {tmp_path}/login pull {PIN}\n"
     assert not (tmp_path / "login").exists()
+
+
+def test_a_pulled_image_gets_its_tag(docker):
+    docker("")
+    asked = []
+
+    def run(words):
+        asked.append(words)
+        return 0, "", ""
+
+    _docker_cli.pull(run, f"ghcr.io/felhom/{PIN}", 5)
+    digest = PIN.partition("@")[2]
+    assert asked == [["docker", "tag", f"ghcr.io/felhom/traefik@{digest}", "ghcr.io/felhom/traefik:v3.7.15"]]
+
+
+def test_an_image_that_can_not_be_given_its_tag():
+    # As Docker 26.1 printed it.
+    said = f"Error response from daemon: No such image: traefik@sha256:{'0' * 64}\n"
+    with pytest.raises(_docker_cli.PullError) as failed:
+        _docker_cli.tag(lambda _words: (1, "", said), PIN)
+    assert str(failed.value) == f"image {PIN} can't be given its tag: {said.strip()}"
+
+
+def test_only_root_reads_a_login():
+    with _docker_cli.Credential("registry.test", "name", "password") as folder:
+        assert os.stat(folder).st_mode & 0o777 == 0o700
+        assert os.stat(os.path.join(folder, "config.json")).st_mode & 0o777 == 0o600
+
+
+@given(st.text(max_size=60))
+def test_the_last_line_is_one_line(text):
+    line = _docker_cli.last_line(text)
+    assert line and len(line.splitlines()) == 1
+    assert line in text or line == "no reason given"

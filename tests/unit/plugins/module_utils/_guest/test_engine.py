@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine
+from hypothesis import given, strategies as st
 
 # Recorded from Docker 26.1.5 (API 1.45), shortened to what is read.
 RUNNING = {
@@ -121,3 +122,37 @@ def test_an_engine_that_hangs(tmp_path):
         server.listen()
         with pytest.raises(_engine.EngineError, match="no answer"):
             _engine.get("/networks", path, timeout=0.1)
+
+
+FRAMES = st.lists(st.tuples(st.sampled_from([1, 2]), st.text("abc é\n\r\t", max_size=30)), max_size=8)
+
+
+@given(FRAMES, st.binary(max_size=12))
+def test_a_log_is_read_frame_by_frame(frames, rest):
+    """Also one that ends in the middle of a frame, as where the engine was killed."""
+    body = b"".join(
+        bytes([stream, 0, 0, 0]) + len(text.encode()).to_bytes(4, "big") + text.encode() for stream, text in frames
+    )
+    whole = "".join(text for _stream, text in frames)
+    assert _engine.lines_of(body) == [line for line in whole.splitlines() if line.strip()]
+    assert isinstance(_engine.lines_of(body + rest), list)
+
+
+LABELS = st.dictionaries(st.sampled_from(["com.docker.compose.project", "other"]), st.text(max_size=5))
+ENTRIES = st.fixed_dictionaries(
+    {"Id": st.text("0123456789abcdef", min_size=64, max_size=64)},
+    optional={
+        "Names": st.one_of(st.none(), st.lists(st.sampled_from(["/a", "/b/a", "/b"]), max_size=3)),
+        "Labels": st.one_of(st.none(), LABELS),
+        "Status": st.text(max_size=30),
+        "NetworkSettings": st.sampled_from([None, {}, {"Networks": None}, {"Networks": {"n": None}}]),
+        "Mounts": st.one_of(st.none(), st.lists(st.sampled_from([{}, {"Type": "bind", "Source": "/s"}]))),
+    },
+)
+
+
+@given(ENTRIES)
+def test_any_entry_of_the_list_is_a_container_with_a_name(entry):
+    container = _engine.container(entry)
+    assert container.name and "/" not in container.name
+    assert container.health in ("", "healthy", "unhealthy", "starting")

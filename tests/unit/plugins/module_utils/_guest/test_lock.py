@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import tempfile
 import time
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import lock as _lock, paths as _paths
+from hypothesis import example, given, strategies as st
 
 FAR = _lock.Holder("root@ops, process 7", 7, "another kernel pid:[1]")
 
@@ -69,3 +74,28 @@ def test_a_broken_lock_is_nobody_s(tmp_path, me, content):
     (tmp_path / "run/lock").write_text(content)
     assert _lock.holder() == ""
     assert _lock.take(me) is None
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            key: st.one_of(st.none(), st.text(max_size=5), st.integers(), st.floats(), st.just([]))
+            for key in ("name", "process", "namespace", "until")
+        },
+    )
+)
+@example({"name": "x", "process": 1, "namespace": "x", "until": 10**400})
+@example({"name": "x", "process": float("inf"), "namespace": "x", "until": 10**9})
+def test_a_lease_of_any_content_is_one_or_none(content):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(_paths, "RUNTIME", folder):
+        Path(folder, "lock").write_text(json.dumps(content))
+        assert isinstance(_lock.holder(), str)
+
+
+@given(st.one_of(st.binary(max_size=60), st.just(b"[" * 5000)))
+def test_a_broken_lease_is_none(content):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(_paths, "RUNTIME", folder):
+        Path(folder, "lock").write_bytes(content)
+        assert _lock.holder() == ""
+        assert _lock.take(FAR) is None

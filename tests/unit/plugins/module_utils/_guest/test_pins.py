@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest.pins import is_pin, repo_digest
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.pins import is_pin, repo_digest, version_numbers
 from hypothesis import given, strategies as st
 
 DIGEST = "sha256:" + "0" * 64
@@ -56,3 +56,34 @@ def test_whatever_is_accepted_names_a_repository_and_the_same_digest(text):
         repository, digest = repo_digest(reference).split("@")
         assert digest == DIGEST
         assert repository and text.startswith(("docker.io/", "library/", "index.docker.io/", repository))
+
+
+@pytest.mark.parametrize(
+    "text, numbers",
+    [
+        ("v3.7.14", (3, 7, 14)),
+        ("1.44", (1, 44)),
+        ("26.1.5+dfsg1", (26, 1, 5)),
+        ("2026.10.0", (2026, 10, 0)),
+        ("1.5.6-stable", (1, 5, 6)),
+        ("latest", ()),
+        ("", ()),
+        # Digits of another script are no version.
+        ("١.٢", ()),
+        pytest.param("9" * 5000, (), id="too long at the beginning"),
+        # "Exceeds the limit (4300 digits) for integer string conversion".
+        pytest.param("1." + "9" * 5000, (1,), id="too long"),
+    ],
+)
+def test_the_numbers_of_a_version(text, numbers):
+    assert version_numbers(text) == numbers
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=4), st.sampled_from(["", "-rc1", "+dfsg1", "~", " x"]))
+def test_numbers_are_read_back(numbers, rest):
+    assert version_numbers(".".join(map(str, numbers)) + rest) == tuple(numbers)
+
+
+@given(st.one_of(st.text(), st.text("v0123456789.-", max_size=40)))
+def test_any_text_has_numbers_or_none(text):
+    assert all(number >= 0 for number in version_numbers(text))

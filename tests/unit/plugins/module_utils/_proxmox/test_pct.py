@@ -18,6 +18,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan im
     Problem,
     Unusable,
 )
+from hypothesis import given, strategies as st
 
 INVALID = (
     "400 Parameter verification failed.\n"
@@ -92,6 +93,73 @@ def test_a_guests_file(text, name, lock):
     assert (guest.name, guest.lock, guest.template) == (name, lock, False)
     assert guest.digest == hashlib.sha1(text.encode()).hexdigest()
     assert _pct.parse_config(101, "pve1", text.encode() + b"\xff", running=False).name
+
+
+LINES = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(["hostname: acme", "lock: backup", "template: 1", "[pve:pending]", "[snap]", "", "#hostname: x"]),
+)
+
+
+@given(st.lists(LINES, max_size=6), st.sampled_from(["\n", "\r\n"]), st.binary(max_size=6))
+def test_any_file_of_a_guest_s_is_read(lines, end, rest):
+    guest = _pct.parse_config(101, "pve1", end.join(lines).encode("utf-8", "surrogatepass") + rest, running=True)
+    assert guest.name and "\n" not in guest.name + guest.lock
+    assert guest.name == guest.name.strip() and guest.lock == guest.lock.strip()
+
+
+@given(LINES, LINES, LINES)
+def test_what_follows_a_section_s_head_is_not_the_guest_s(line, one, other):
+    text = "\n".join(["hostname: now", "[pve:pending]", line, one, other])
+    guest = _pct.parse_config(101, "pve1", text.encode("utf-8", "surrogatepass"), running=False)
+    assert (guest.name, guest.lock) == ("now", "")
+
+
+SAID = st.one_of(
+    st.text(max_size=40),
+    st.text("CT is locked(backup)\n can't lock file'", max_size=60),
+    st.sampled_from([INVALID, IPCC, LOCALE, "CT is locked (a\nb)", "CT is locked (", "\tperl", "pct set x\n"]),
+)
+
+
+@given(st.lists(SAID, max_size=3))
+def test_any_error_is_one_line(said):
+    error = _pct.error_of_output("\n".join(said))
+    assert isinstance(error, (Problem, Unusable)) and str(error).strip() and len(str(error).splitlines()) == 1
+
+
+# As lxc-info prints it: the number for a guest that runs, nothing for one that stops, an error for one that does not.
+@pytest.mark.parametrize(
+    "status, printed, pid",
+    [
+        (0, "24817\n", "24817"),
+        (0, "", ""),
+        (1, "", ""),
+        (1, "24817\n", ""),
+        (0, "-1\n", ""),
+        (0, "24817 7\n", ""),
+        (0, "../1\n", ""),
+    ],
+)
+def test_the_process_of_a_guest(tmp_path, status, printed, pid):
+    (tmp_path / "local").symlink_to("nodes/pve1")
+    asked = []
+
+    def run(argv):
+        asked.append(argv)
+        return status, printed, ""
+
+    client = _pct.PctClient(run, str(tmp_path))
+    assert client._pid(Container(101, "pve1", running=True)) == pid
+    assert asked == [["lxc-info", "-n", "101", "-p", "-H"]]
+
+
+@given(st.text(max_size=20))
+def test_whatever_lxc_info_prints_a_path_is_made_of_digits_only(printed):
+    client = object.__new__(_pct.PctClient)
+    client._run = lambda _argv: (0, printed, "")
+    pid = client._pid(Container(101, "pve1", running=True))
+    assert not pid or (pid.isascii() and pid.isdecimal())
 
 
 @pytest.fixture

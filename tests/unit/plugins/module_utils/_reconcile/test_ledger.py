@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import ledger as _ledger
+from hypothesis import given, strategies as st
 
 
 def lines(path):
@@ -55,3 +58,15 @@ def test_an_entry_above_the_limit_is_written_all_the_same(tmp_path):
 )
 def test_a_word_for_a_run(run, verdict, word):
     assert _ledger.outcome(run, verdict) == word
+
+
+JUNK = st.one_of(st.binary(max_size=40), st.sampled_from([b"7", b"null", b"[]", b'"x"', b"[" * 5000]))
+
+
+@given(st.lists(JUNK, max_size=4), st.lists(JUNK, max_size=4))
+def test_the_last_whole_entry_is_found_among_anything(before, after):
+    entry = {"result": "changed"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, _ledger.NAME)
+        path.write_bytes(b"\n".join([*before, json.dumps(entry).encode(), *after]) + b"\n")
+        assert _ledger.last(folder) == entry

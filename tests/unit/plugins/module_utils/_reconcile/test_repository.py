@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+from unittest import mock
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import repository as _repository
+from hypothesis import given, strategies as st
 
 AUTHOR = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@x", "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x@x"}
 
@@ -109,3 +111,29 @@ def test_nothing_to_make_it_of(mirror, tmp_path):
     with pytest.raises(_repository.GitError, match="mirror.git is broken, and so is .*gone and .*bundle"):
         _repository.remake(mirror, [(str(tmp_path / "gone"), "HEAD"), (str(tmp_path / "bundle"), "HEAD")])
     assert not (tmp_path / "state/mirror.git.new").exists()
+
+
+@given(st.integers(1, 255), st.one_of(st.text(max_size=60), st.text("a: \n\r\t\v\x85\u2028", max_size=30)))
+def test_whatever_git_says_the_reason_is_one_line(status, said):
+    done = subprocess.CompletedProcess([], status, "", said)
+    with (
+        mock.patch.object(_repository.subprocess, "run", return_value=done),
+        pytest.raises(_repository.GitError, match="^git fetch: .") as failed,
+    ):
+        _repository.Repository("/mirror.git", "main").git("fetch", "--quiet")
+    assert len(str(failed.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (FileNotFoundError(2, "No such file or directory", "git"), "No such file or directory: 'git'"),
+        (subprocess.TimeoutExpired(["git", "fetch"], 300), "timed out after 300 seconds"),
+    ],
+)
+def test_a_git_that_is_not_there_or_hangs(error, reason):
+    mirror = _repository.Repository("/mirror.git", "main")
+    with mock.patch.object(_repository.subprocess, "run", side_effect=error):
+        with pytest.raises(_repository.GitError, match=f"^git fetch: .*{reason}"):
+            mirror.git("fetch")
+        assert mirror.head() == "" and not mirror.is_whole() and not mirror.is_ancestor("a", "b")
