@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import plan as _plan
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan import (
@@ -17,7 +17,6 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan im
     Unusable,
 )
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Not for pct, where nobody needs the API's libraries.
     from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.api import ApiClient
@@ -51,7 +50,7 @@ def take_effect(client: Client, guest: Container, written: bool, policy: Policy)
     """Look into a guest, where that can be done, and do what the policy says."""
     try:
         # In check mode the guest runs under the name before, which is what it would be compared with.
-        inside = _inside(client, guest)
+        inside = client.inside(guest) if client.method == "pct" and guest.running else None
         effect = Effect(_plan.places_of_name(guest, inside, written))
         stale = effect.legs["running"]["effective"] == "next start" and guest.running
         later = stale or effect.legs["file"]["effective"] == "next start"
@@ -72,11 +71,6 @@ def take_effect(client: Client, guest: Container, written: bool, policy: Policy)
         return Effect(_plan.places_of_name(guest, None, written), problem=str(error))
 
 
-def _inside(client: Client, guest: Container) -> Inside | None:
-    """What a running guest calls itself. The API does not tell."""
-    return client.inside(guest) if client.method == "pct" and guest.running else None
-
-
 def _restart(client: Client, guest: Container, written: bool, policy: Policy, effect: Effect) -> None:
     clock = time.localtime()
     if policy.window is None or not policy.window.holds(clock.tm_hour * 60 + clock.tm_min):
@@ -86,5 +80,5 @@ def _restart(client: Client, guest: Container, written: bool, policy: Policy, ef
     if not policy.check:
         client.restart(guest)
         # What Proxmox gives a guest at its start, where it can't be looked into.
-        inside = _inside(client, guest) if client.method == "pct" else Inside(guest.name, guest.name, False)
+        inside = client.inside(guest) if client.method == "pct" else Inside(guest.name, guest.name, False)
         effect.legs = _plan.places_of_name(guest, inside, written)

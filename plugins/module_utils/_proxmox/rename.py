@@ -47,11 +47,7 @@ class Patience(NamedTuple):
 
 
 def rename_all(
-    client: Client,
-    writes: dict[int, str],
-    guests: dict[int, Container],
-    patience: Patience,
-    allow_shared: bool = False,
+    client: Client, writes: dict[int, str], guests: dict[int, Container], patience: Patience, allow_shared: bool = False
 ) -> dict[int, Outcome]:
     """Rename each guest. What is locked is tried again, and holds up nobody else.
 
