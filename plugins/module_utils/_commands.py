@@ -10,4 +10,6 @@ installation of this release's program would otherwise say at every converge "Im
 
 from __future__ import annotations
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile.cli import main as main
+from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile.cli import main
+
+__all__ = ["main"]

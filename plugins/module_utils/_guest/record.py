@@ -8,9 +8,11 @@ Importing typing costs the gate two milliseconds.
 
 from __future__ import annotations
 
+__all__ = ["NamedTuple"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple as NamedTuple
+    from typing import NamedTuple
 else:
     from collections import namedtuple
 
