@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import posixpath
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._configuration import values as _values
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.documents import kind
@@ -46,7 +46,7 @@ class Source(NamedTuple):
     key: str
 
 
-Document = tuple[str, dict[str, Any] | None]
+Document = tuple[str, Optional[dict[str, Any]]]  # noqa: UP045  a Proxmox node may have Python 3.9
 """A file's name and its content, None for a file that is absent or unreadable."""
 
 Found = dict[str, tuple[Source, Any]]
