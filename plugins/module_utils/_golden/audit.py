@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._golden import secret_scan as _secret_scan
 
@@ -139,8 +139,7 @@ def history(repository: str, known: list[_secret_scan.Fingerprint]) -> Iterator[
     """What is found in any object of a Git repository: content, messages and names of all that ever was committed."""
     command = ["git", "-c", "safe.directory=*", "--git-dir", repository, "cat-file", "--batch-all-objects", "--batch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as git:
-        objects = git.stdout
-        assert objects is not None  # it is a pipe
+        objects = cast("IO[bytes]", git.stdout)  # a pipe was asked for
         while header := objects.readline():
             name, kind, *size = header.decode().split()
             if not size:

@@ -17,12 +17,13 @@ import mmap
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 from urllib.parse import quote
 
 SHORTEST = 8  # characters of a secret that can be searched for; below, anything is found anywhere
 
-Data = bytes | mmap.mmap
+# ansible-test: "unsupported-binary-operation: unsupported operand type(s) for |".
+Data = Union[bytes, mmap.mmap]  # noqa: UP007
 """What is looked through."""
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a compressed file's content that are looked at

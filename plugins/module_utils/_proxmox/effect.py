@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox import plan as _plan
 from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan import (
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.api import ApiClient
     from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.pct import PctClient
 
-    Client = PctClient | ApiClient
+    # ansible-test: "unsupported-binary-operation: unsupported operand type(s) for |".
+    Client = Union[PctClient, ApiClient]  # noqa: UP007
 
 
 class Policy(NamedTuple):
