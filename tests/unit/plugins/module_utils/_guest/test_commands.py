@@ -10,6 +10,7 @@ import time
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import commands as _commands
+from hypothesis import given, strategies as st
 
 
 def test_what_a_program_says():
@@ -73,3 +74,10 @@ def test_the_work_ends_what_it_began_when_who_waits_is_killed(tmp_path):
     while not (tmp_path / "done").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@given(st.text(max_size=60))
+def test_the_last_line_is_one_line(text):
+    line = _commands.last_line(text)
+    assert line and len(line.splitlines()) == 1
+    assert line in text or line == "no reason given"

@@ -7,7 +7,6 @@ import time
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import docker_cli as _docker_cli
-from hypothesis import given, strategies as st
 
 PIN = "traefik:v3.7.15@sha256:" + "0" * 64
 WHY = f"image {PIN} is not on the guest and can't be pulled: "
@@ -115,10 +114,3 @@ def test_only_root_reads_a_login():
     with _docker_cli.Credential("registry.test", "name", "password") as folder:
         assert os.stat(folder).st_mode & 0o777 == 0o700
         assert os.stat(os.path.join(folder, "config.json")).st_mode & 0o777 == 0o600
-
-
-@given(st.text(max_size=60))
-def test_the_last_line_is_one_line(text):
-    line = _docker_cli.last_line(text)
-    assert line and len(line.splitlines()) == 1
-    assert line in text or line == "no reason given"
