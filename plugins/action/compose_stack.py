@@ -103,7 +103,7 @@ class ActionModule(GuestAction):
             "external_volumes": compose.external_volumes,
         }
 
-    def _render_compose(self, args, generated, nonce) -> _compose_file.Compose:
+    def _render_compose(self, args: dict[str, Any], generated: dict[str, str], nonce: str) -> _compose_file.Compose:
         text = self._template(args["compose"], generated)
         try:
             return _compose_file.parse(
@@ -114,7 +114,7 @@ class ActionModule(GuestAction):
 
     def _render_file(self, entry: dict[str, Any], generated: dict[str, str]) -> str:
         if entry["template"] is None:
-            return entry["content"]
+            return str(entry["content"])
         text = self._template(entry["template"], generated)
         if entry["top_level_keys"] is not None:
             # The quick loader takes no string of Ansible's: "a string or stream input is required".
@@ -133,12 +133,12 @@ class ActionModule(GuestAction):
         variables = _Shared(self.variables | {"compose_stack_generated": generated})
         try:
             # Ansible makes None of a template that renders to nothing.
-            return lookup.run([name], variables=variables)[0] or ""
+            return str(lookup.run([name], variables=variables)[0] or "")
         except AnsibleError as error:
             raise AnsibleActionFail(f"stack {self._task.args['name']}: template {name}: {error.message}") from error
 
 
-class _Shared(dict):
+class _Shared(dict[str, Any]):
     """Variables that are only read: the lookup copies all deeply for each template, which costs more than rendering."""
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> dict[str, Any]:
@@ -152,7 +152,8 @@ def _is_as_desired(args: dict[str, Any], rendering: str) -> bool:
 
 def _observed(args: dict[str, Any]) -> dict[str, Any]:
     """What the survey observed of the stack, {} where there was none."""
-    return (args["observed"].get("stacks") or {}).get(args["name"], {})
+    stacks: dict[str, dict[str, Any]] = args["observed"].get("stacks") or {}
+    return stacks.get(args["name"], {})
 
 
 @functools.cache

@@ -30,7 +30,7 @@ class GuestAction(ActionBase):
     options: dict[str, dict[str, Any]]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Answer:
-        result = super().run(tmp, task_vars)
+        result: Answer = super().run(tmp, task_vars)
         self.variables = task_vars or {}
         refuse_unknown(self.variables, self._task.register)
         if not self._task.no_log:
@@ -45,11 +45,12 @@ class GuestAction(ActionBase):
 
     def on_guest(self, module: str, task: str, arguments: dict[str, Any], **more: Any) -> Answer:
         """Run a task of a module. Its parameters are no concern of the guest's journal: they hold whole files."""
-        return self._execute_module(
+        answer: Answer = self._execute_module(
             module_name=f"felhom.base_infra.{module}",
             module_args={"task": task, "arguments": arguments, **more},
             task_vars=self.variables | {"ansible_no_target_syslog": True},
         )
+        return answer
 
 
 def this_run() -> _lock.Holder:

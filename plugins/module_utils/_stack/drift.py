@@ -28,6 +28,13 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest.files imp
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.pins import repo_digest
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import generations as _generations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ansible_collections.felhom.base_infra.plugins.module_utils._guest.engine import Container, Engine
+    from ansible_collections.felhom.base_infra.plugins.module_utils._guest.files import FileState
+
 # A digest of a service's definition and of all files it reads at start. Compose recreates a service whose labels
 # differ, and its own configuration hash does not see the content of what is mounted.
 DIGEST_LABEL = "felhom.base_infra.digest"
@@ -36,12 +43,12 @@ _UNITS = "/etc/systemd/system"
 Reason = namedtuple("Reason", "kind subject text remedy")
 Reason.__doc__ = """One difference: kind is a stable word, subject a path or service, text a line for people.
 
-remedy says what mends it: "write" (files), "up" (compose sees it), "recreate" (compose does not see it),
+remedy says what ends it: "write" (files), "up" (compose sees it), "recreate" (compose does not see it),
 "displace" (somebody else's container has to be moved out of the way first).
 """
 
 
-def file_reasons(record: dict) -> list[Reason]:
+def file_reasons(record: dict[str, Any]) -> list[Reason]:
     """Files and directories of a stack that are not as recorded."""
     reasons = []
     root = record["project_dir"]
@@ -54,7 +61,7 @@ def file_reasons(record: dict) -> list[Reason]:
     return reasons
 
 
-def _path_reasons(path: str, kind: str, want: dict, found) -> list[Reason]:
+def _path_reasons(path: str, kind: str, want: dict[str, Any], found: FileState) -> list[Reason]:
     if found.kind == "absent":
         return [Reason(f"{kind}_missing", path, f"{path} is missing", "write")]
     if found.kind != kind:
@@ -71,7 +78,7 @@ def _path_reasons(path: str, kind: str, want: dict, found) -> list[Reason]:
     return reasons
 
 
-def leftover_reasons(stack: str, record: dict, state_dir: str) -> list[Reason]:
+def leftover_reasons(stack: str, record: dict[str, Any], state_dir: str) -> list[Reason]:
     """Files that a killed run left beside the places they were meant for."""
     root = record["project_dir"]
     folders = {os.path.join(root, os.path.dirname(path)) for path in record["files"]}
@@ -96,7 +103,7 @@ def unsettled_reasons(stack: str, state_dir: str) -> list[Reason]:
     return [Reason("unsettled", "generation", "a run that applied it did not end", "record")]
 
 
-def unit_reasons(record: dict) -> list[Reason]:
+def unit_reasons(record: dict[str, Any]) -> list[Reason]:
     """Units in whose place the stack is and that would start the same once more."""
     return [
         Reason("unit_enabled", unit, f"unit {unit} is enabled and starts what the stack replaces", "displace")
@@ -114,7 +121,7 @@ def unit_is_enabled(unit: str, folder: str = _UNITS) -> bool:
     return any(os.path.lexists(os.path.join(folder, name, unit)) for name in wanting)
 
 
-def engine_reasons(stack: str, record: dict, engine) -> list[Reason]:
+def engine_reasons(stack: str, record: dict[str, Any], engine: Engine) -> list[Reason]:
     """Images, networks and containers of a stack that are not as recorded."""
     mine = [container for container in engine.containers if container.project == stack]
     by_name = {container.name: container for container in engine.containers}
@@ -126,7 +133,7 @@ def engine_reasons(stack: str, record: dict, engine) -> list[Reason]:
             reasons.append(Reason("image_absent", service, text, "up"))
         found = [container for container in mine if container.service == service]
         if len(found) == 1:
-            reasons += _container_reasons(service, want, found[0], image_id, record["wait"], engine.networks)
+            reasons += _container_reasons(service, want, found[0], engine, record["wait"])
         elif found:
             text = f"service {service} has {len(found)} containers instead of one"
             reasons.append(Reason("container_number", service, text, "up"))
@@ -144,8 +151,10 @@ def engine_reasons(stack: str, record: dict, engine) -> list[Reason]:
     return reasons
 
 
-def _container_reasons(service, want, container, image_id, wait, networks) -> list[Reason]:
-    name = container.name
+def _container_reasons(
+    service: str, want: dict[str, Any], container: Container, engine: Engine, wait: str
+) -> list[Reason]:
+    name, image_id, networks = container.name, engine.images.get(repo_digest(want["image"])), engine.networks
     reasons = []
     if container.labels.get(DIGEST_LABEL) != want["digest"]:
         text = f"container {name} was made from another configuration"
@@ -165,7 +174,7 @@ def _container_reasons(service, want, container, image_id, wait, networks) -> li
     return reasons
 
 
-def _state_reasons(service, container, wait) -> list[Reason]:
+def _state_reasons(service: str, container: Container, wait: str) -> list[Reason]:
     text = f"container {container.name} is {container.state}"
     if container.state in ("paused", "dead"):
         return [Reason("container_state", service, text, "recreate")]
@@ -180,6 +189,6 @@ def _state_reasons(service, container, wait) -> list[Reason]:
     return []
 
 
-def _was_started(container) -> bool:
+def _was_started(container: Container) -> bool:
     """A container that never ran is attached to nothing yet."""
     return container.state != "created"

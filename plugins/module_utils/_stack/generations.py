@@ -22,6 +22,10 @@ import os
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import failpoints as _failpoints, files as _files
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import manifest as _manifest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NEXT, GOOD, PREVIOUS, REJECTED = "next", "good", "previous", "rejected"
 DISPLACED = "displaced"
 
@@ -31,7 +35,7 @@ def folder(state_dir: str, stack: str) -> str:
     return os.path.join(state_dir, "generations", stack)
 
 
-def load(state_dir: str, stack: str, name: str) -> dict | None:
+def load(state_dir: str, stack: str, name: str) -> dict[str, Any] | None:
     """A generation, None where there is none, or none that can be read."""
     try:
         with open(_path(state_dir, stack, name), encoding="utf-8") as stream:
@@ -41,7 +45,7 @@ def load(state_dir: str, stack: str, name: str) -> dict | None:
     return found if isinstance(found, dict) and {"record", "contents"} <= set(found) else None
 
 
-def save(state_dir: str, stack: str, name: str, generation: dict) -> None:
+def save(state_dir: str, stack: str, name: str, generation: dict[str, Any]) -> None:
     """Write a generation. It holds secrets, so only root may even see its folder."""
     _files.make_directory(state_dir, "0755", 0, 0)
     _files.make_directory(os.path.dirname(folder(state_dir, stack)), "0700", 0, 0)
@@ -66,7 +70,7 @@ def commit(state_dir: str, stacks: list[str]) -> None:
     _manifest.save(state_dir, recorded)
 
 
-def without_rendering(record: dict) -> dict:
+def without_rendering(record: dict[str, Any]) -> dict[str, Any]:
     """A record without what tells only how it came about."""
     return {key: value for key, value in record.items() if key != "rendering"}
 
@@ -95,7 +99,7 @@ def names(state_dir: str) -> list[str]:
         return []
 
 
-def write_files(generation: dict, instead_of: dict | None) -> None:
+def write_files(generation: dict[str, Any], instead_of: dict[str, Any] | None) -> None:
     """Put a generation's files back on the disk, and take away those that only the other generation has."""
     record = generation["record"]
     root = record["project_dir"]

@@ -10,6 +10,10 @@ import os
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.files import make_directory, write_atomic
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NAME = "manifest.json"
 _VERSION = 1
 
@@ -18,12 +22,13 @@ class ManifestError(Exception):
     """The manifest can't be used. The text is one line."""
 
 
-def load(state_dir: str) -> dict:
+def load(state_dir: str) -> dict[str, Any]:
     """The manifest's stacks by name; empty where nothing was applied yet. Raises ManifestError."""
-    return read(state_dir)["stacks"]
+    stacks: dict[str, Any] = read(state_dir)["stacks"]
+    return stacks
 
 
-def read(state_dir: str) -> dict:
+def read(state_dir: str) -> dict[str, Any]:
     """The whole manifest: stacks by name, and converged, what the last successful converge was made of.
 
         {"time": 1767225600, "commit": "…", "customer": "acme-0001", "result": "changed" | "unchanged" | "waiting",
@@ -34,7 +39,7 @@ def read(state_dir: str) -> dict:
     path = os.path.join(state_dir, NAME)
     try:
         with open(path, "rb") as stream:
-            manifest = json.load(stream)
+            manifest: dict[str, Any] = json.load(stream)
     except FileNotFoundError:
         return {"stacks": {}, "converged": {}}
     except (OSError, ValueError, RecursionError) as error:
@@ -72,23 +77,23 @@ def _is_record(record: object) -> bool:
     )
 
 
-def _is_table(entries: object, keys: set) -> bool:
+def _is_table(entries: object, keys: set[str]) -> bool:
     return isinstance(entries, dict) and all(
         isinstance(entry, dict) and keys <= set(entry) for entry in entries.values()
     )
 
 
-def save(state_dir: str, stacks: dict) -> None:
+def save(state_dir: str, stacks: dict[str, Any]) -> None:
     """Write the stacks; what is said of the last converge stays."""
     _write(state_dir, stacks, known(state_dir)["converged"])
 
 
-def save_converged(state_dir: str, converged: dict) -> None:
+def save_converged(state_dir: str, converged: dict[str, Any]) -> None:
     """Write what a successful converge was made of; the stacks stay."""
     _write(state_dir, known(state_dir)["stacks"], converged)
 
 
-def known(state_dir: str) -> dict:
+def known(state_dir: str) -> dict[str, Any]:
     """The whole manifest, empty where it can't be used: it is only a record, and made anew."""
     try:
         return read(state_dir)
@@ -96,7 +101,7 @@ def known(state_dir: str) -> dict:
         return {"stacks": {}, "converged": {}}
 
 
-def _write(state_dir: str, stacks: dict, converged: dict) -> None:
+def _write(state_dir: str, stacks: dict[str, Any], converged: dict[str, Any]) -> None:
     """In one step. It holds digests of secret files, so only root reads it."""
     make_directory(state_dir, "0755", 0, 0)
     text = json.dumps({"version": _VERSION, "stacks": stacks, "converged": converged}, indent=1, sort_keys=True) + "\n"

@@ -12,8 +12,12 @@ from __future__ import annotations
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import drift as _drift, manifest as _manifest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def survey(state_dir: str) -> dict:
+
+def survey(state_dir: str) -> dict[str, Any]:
     """The networks there are, and for each recorded stack the digest of its rendering and what differs from its record.
 
     Empty if manifest or engine can't be read.
@@ -31,7 +35,7 @@ def survey(state_dir: str) -> dict:
     }
 
 
-def reasons(state_dir: str, stack: str, record: dict, engine: _engine.Engine) -> list[str]:
+def reasons(state_dir: str, stack: str, record: dict[str, Any], engine: _engine.Engine) -> list[str]:
     """What differs between a stack and its record, each a line for people."""
     try:
         found = (

@@ -111,7 +111,7 @@ def merged(earlier: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[d
 
 
 def _identity(entry: dict[str, Any]) -> str:
-    return entry.get("id") or entry["unit"]
+    return str(entry.get("id") or entry["unit"])
 
 
 def _look_at_unit(unit: str) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def _look_at_unit(unit: str) -> dict[str, Any]:
 
 
 def _inspect(name: str) -> dict[str, Any]:
-    (found,) = json.loads(_commands.docker("inspect", "--type", "container", name))
-    return found
+    found: list[dict[str, Any]] = json.loads(_commands.docker("inspect", "--type", "container", name))
+    return found[0]
 
 
 def _displaced(container: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def present(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
 def _settled(stack: str) -> dict[str, Any]:
     """What came of a change that is settled alone."""
     done = _commands.outlive(lambda: _settle.settle(_paths.STATE_DIR, [stack]))
-    return done["stacks"][stack] | {"wrong": done["wrong"]}
+    outcome: dict[str, Any] = done["stacks"][stack]
+    return outcome | {"wrong": done["wrong"]}
 
 
 def _reasons(

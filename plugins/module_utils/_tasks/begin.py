@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -84,7 +85,7 @@ def read_guest(params: dict[str, Any]) -> tuple[_merge.Configuration, dict[str, 
     problems: list[str] = []
     digests: dict[str, str] = {}
 
-    def read(path: str, parse: Any) -> dict[str, Any] | None:
+    def read(path: str, parse: Callable[[str, str], dict[str, Any]]) -> dict[str, Any] | None:
         try:
             data = _documents.read(path)
             if data is None:
