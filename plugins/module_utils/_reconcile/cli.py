@@ -38,15 +38,17 @@ _LONGEST_PAUSE = 7 * 86400
 
 def main(words: list[str]) -> int:
     """Run one command. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="felhom-base-infra", description="Keeps this guest's base stack right.")
+    parser = argparse.ArgumentParser(
+        prog="felhom-base-infra", description="Keeps this guest's base stack in its desired state."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("gate", help="say whether a converge is needed: status 0 for yes, 10 for no")
     commands.add_parser("converge", help="converge now, without asking the gate")
     commands.add_parser("fetch", help="take new commits over from where they come from")
     commands.add_parser("status", help="what the last run did, and what the next one would")
     paused = commands.add_parser("pause", help="let nothing but an operator's run converge this guest for a time")
-    told = "as 90s, 30m, 2h or 1d; an hour if not given"
-    paused.add_argument("duration", nargs="?", default="1h", type=_seconds, help=told)
+    meaning = "as 90s, 30m, 2h or 1d; an hour if not given"
+    paused.add_argument("duration", nargs="?", default="1h", type=_seconds, help=meaning)
     commands.add_parser("resume", help="end the pause")
     commands.add_parser("unlock", help="void the lock of a run that died")
     arguments = parser.parse_args(words)
@@ -126,19 +128,19 @@ def converge(settings: _state.Settings) -> int:
 def _converge(settings: _state.Settings) -> int:
     code = 0
     for _round in range(_ROUNDS):
-        look = _gate.observe(settings)
-        why = _gate.decide(look).why
+        observed = _gate.observe(settings)
+        why = _gate.decide(observed).why
         _files.write_atomic(os.path.join(_paths.RUNTIME, "converged"), b"", "0644", 0, 0)
         print(f"converging: {why}", flush=True)
         code = _play(settings, why)
         if code:
             # The play itself counts no further than one, and does not get that far at all where Ansible fails.
-            of = _gate.key(look)
-            number = look.failures.number + 1 if look.failures.of == of else 1
-            _state.set_failures(settings.state_dir, _state.Failures(number, look.now, of))
+            of = _gate.key(observed)
+            number = observed.failures.number + 1 if observed.failures.of == of else 1
+            _state.set_failures(settings.state_dir, _state.Failures(number, observed.now, of))
         else:
             _state.set_failures(settings.state_dir, None)
-        # What changed while it ran, it may not have seen.
+        # It may not have observed what changed while it ran.
         if not _gate.decide(_gate.observe(settings)).needed:
             break
     return code

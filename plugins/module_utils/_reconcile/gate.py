@@ -37,8 +37,8 @@ class Answer(NamedTuple):
     why: str
 
 
-class Look(NamedTuple):
-    """What the gate saw.
+class Observed(NamedTuple):
+    """What the gate observes.
 
     lock is who holds the guest's lock or ""; booting, whether nothing was converged since the guest started; inputs,
     the digests of the files that make its configuration; head, the mirror's commit; converged, the manifest's record of
@@ -56,57 +56,59 @@ class Look(NamedTuple):
     differences: list[str]
 
 
-def decide(look: Look) -> Answer:
+def decide(observed: Observed) -> Answer:
     """Whether a converge is needed."""
-    if look.pause:
-        return Answer(False, f"paused until {_clock.utc(look.pause.until)}; 'felhom-base-infra resume' ends that")
-    if look.lock:
-        return Answer(False, f"{look.lock} is at work on this guest")
-    if look.booting:
+    if observed.pause:
+        return Answer(False, f"paused until {_clock.utc(observed.pause.until)}; 'felhom-base-infra resume' ends that")
+    if observed.lock:
+        return Answer(False, f"{observed.lock} is at work on this guest")
+    if observed.booting:
         return Answer(True, "the guest has just started")
-    reasons = _reasons(look)
-    if not reasons and look.failures.number:
-        # Nothing differs, and still somebody's run failed, whose report is the last word on this guest's health.
+    reasons = _reasons(observed)
+    if not reasons and observed.failures.number:
+        # No drift, and still a run failed, whose report is the last word on this guest's health.
         reasons = ["the last converge failed"]
     if not reasons:
-        waits = look.converged["result"] == "waiting"
+        waits = observed.converged["result"] == "waiting"
         return Answer(False, "waiting for a configuration" if waits else "nothing to do")
-    retry = _state.retry_at(look.failures, key(look), look.now)
+    retry = _state.retry_at(observed.failures, key(observed), observed.now)
     # Three services on one lost network say the same.
     why = "; ".join(dict.fromkeys(reasons))
     if retry:
-        number = look.failures.number
-        return Answer(False, f"failed {number} times in a row, to be tried at {_clock.utc(retry)}: {why}")
+        number = observed.failures.number
+        times = "once" if number == 1 else f"{number} times"
+        return Answer(False, f"failed {times}; next try at {_clock.utc(retry)}: {why}")
     return Answer(True, why)
 
 
-def key(look: Look) -> str:
+def key(observed: Observed) -> str:
     """What a converge would be made of. A failure counts against the next try of the same only."""
-    return _files.digest(repr((sorted(look.inputs.items()), look.head)).encode())
+    return _files.digest(repr((sorted(observed.inputs.items()), observed.head)).encode())
 
 
-def _reasons(look: Look) -> list[str]:
-    converged = look.converged
+def _reasons(observed: Observed) -> list[str]:
+    converged = observed.converged
     if not converged:
-        return ["nothing was ever converged", *look.differences]
+        return ["nothing was ever converged", *observed.differences]
+    before, now = converged["inputs"], observed.inputs
     reasons = [
-        f"{path} {'appeared' if path not in converged['inputs'] else 'changed' if path in look.inputs else 'is gone'}"
-        for path in sorted(look.inputs.keys() | converged["inputs"].keys())
-        if look.inputs.get(path) != converged["inputs"].get(path)
+        f"{path} {'appeared' if path not in before else 'changed' if path in now else 'is gone'}"
+        for path in sorted(now.keys() | before.keys())
+        if now.get(path) != before.get(path)
     ]
-    if look.head != converged["commit"]:
-        found = f"is at commit {look.head[:12]}" if look.head else "can't be read"
+    if observed.head != converged["commit"]:
+        found = f"is at commit {observed.head[:12]}" if observed.head else "can't be read"
         reasons.append(f"the mirror {found}, applied is {converged['commit'][:12] or 'none'}")
-    age = look.now - converged["time"]
+    age = observed.now - converged["time"]
     if age > _RECORD_IS_TRUSTED:
         reasons.append("a day has passed")
     elif age < 0:
         reasons.append("the last converge is in the future of the clock")
-    return reasons + look.differences
+    return reasons + observed.differences
 
 
-def observe(settings: _state.Settings) -> Look:
-    """Look at the guest."""
+def observe(settings: _state.Settings) -> Observed:
+    """Observe the guest."""
     now = time.time()
     converged: dict[str, Any] = {}
     differences: list[str] = []
@@ -123,7 +125,7 @@ def observe(settings: _state.Settings) -> Look:
                 differences += _survey.reasons(settings.state_dir, stack, record, engine)
     except (_manifest.ManifestError, _engine.EngineError) as error:
         differences.append(str(error))
-    return Look(
+    return Observed(
         now=now,
         pause=_state.pause(settings.state_dir, now),
         lock=_lock.holder(),

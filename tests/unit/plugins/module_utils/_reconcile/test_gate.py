@@ -14,7 +14,7 @@ HEAD = "a" * 40
 INPUTS = {"/etc/felhom-bootstrap/bootstrap.json": "1" * 64, "/data/controller.yaml": "2" * 64}
 NOW = 1_800_000_000.0
 CONVERGED = {"time": int(NOW) - 600, "commit": HEAD, "customer": "acme", "result": "unchanged", "inputs": INPUTS}
-RIGHT = _gate.Look(
+RIGHT = _gate.Observed(
     now=NOW,
     pause=None,
     lock="",
@@ -70,13 +70,13 @@ def failed(look, number, ago):
         (
             failed(ILL, 1, 10),
             False,
-            "failed 1 times in a row, to be tried at 2027-01-15T08:04:50Z: container traefik is missing",
+            "failed once; next try at 2027-01-15T08:04:50Z: container traefik is missing",
         ),
         (failed(ILL, 1, 301), True, "container traefik is missing"),
         (
             failed(ILL, 3, 1000),
             False,
-            "failed 3 times in a row, to be tried at 2027-01-15T08:03:20Z: container traefik is missing",
+            "failed 3 times; next try at 2027-01-15T08:03:20Z: container traefik is missing",
         ),
         (failed(ILL, 99, 6 * 3600 + 1), True, "container traefik is missing"),
         (failed(ILL, 3, -5), True, "container traefik is missing"),
