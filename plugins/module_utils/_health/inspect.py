@@ -1,14 +1,16 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Observing a guest and running all checks over what was seen. Private to this collection."""
+"""Observing a guest, and running all checks over what was found. Private to this collection."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import subprocess
 import time
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -18,14 +20,18 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     paths as _paths,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
+    check as _check,
     controller as _controller,
-    guest as _guest,
-    proxy as _proxy,
-    stacks as _stacks,
+    registry as _registry,
 )
-from ansible_collections.felhom.base_infra.plugins.module_utils._health.check import Check
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import (
+    controller as _of_controller,
+    guest as _of_guest,
+    proxy as _of_proxy,
+    stacks as _of_stacks,
+)
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import ledger as _ledger, state as _state
-from ansible_collections.felhom.base_infra.plugins.module_utils._stack import manifest as _manifest
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import drift as _drift, manifest as _manifest
 
 _DISKS = ("/", "/var/lib/docker")
 
@@ -33,53 +39,10 @@ _LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 
-def look(params: dict[str, Any], may_probe: bool) -> tuple[list[Check], dict[str, Any]]:
-    """All checks that apply to the guest's state, and what else a report tells of the guest."""
-    facts = {"certificate": {}, "converged": converged(params["state_dir"]), "pins": {}}
-    checks = _guest.pause_check(_state.pause(params["state_dir"], time.time()))
-    if params["waiting_for"]:
-        return [*checks, _guest.configuration_check(params["waiting_for"])], facts
-    checks += _guest.converge_check(last_error(params))
-    checks += _guest.identity_checks(_identity.look())
-    checks += [_guest.disk_check(space) for space in spaces(_DISKS)]
-    try:
-        engine, version = _engine.observe(), _engine.get("/version")
-    except _engine.EngineError as error:
-        return [*checks, _guest.engine_check(error)], facts
-    never_booted = os.path.exists(os.path.join(params["state_dir"], _paths.NEVER_BOOTED))
-    checks += _guest.golden_check(_identity.golden(), engine, never_booted)
-    try:
-        stacks = _manifest.load(params["state_dir"])
-    except _manifest.ManifestError as error:
-        stacks = {}
-        checks.append(_guest.manifest_check(error))
-    else:
-        nothing_applied = _stacks.applied_check(stacks)
-        checks += [nothing_applied] if nothing_applied else []
-    facts["pins"] = _stacks.pins(stacks)
-    checks.append(_guest.engine_api_check(version, facts["pins"].get("traefik", "")))
-    of_containers = _stacks.container_checks(params["protected"], stacks, engine)
-    checks += of_containers
-    checks += _stacks.pin_checks(stacks, engine)
-    checks.append(_stacks.network_check(params["network"], engine))
-    checks += _stacks.stack_checks(stacks, engine)
-    by_name = {container.name: container for container in engine.containers}
-    of_tunnel = tunnel_checks(by_name.get("cloudflared"))
-    checks += of_tunnel
-    checks += controller_checks(params, stacks, engine, may_probe)
-    if params["proxy_host"]:
-        answer, encoded, served, redirected = proxy_checks(params)
-        certificate, of_certificate = certificate_checks(params["proxy_host"], encoded, by_name.get("traefik"))
-        if certificate is not None:
-            facts["certificate"] = {"host": params["proxy_host"], **certificate._asdict()}
-        checks += [served, redirected, *of_certificate]
-        hops = {"tunnel": of_tunnel, "proxy": [redirected], "certificate": of_certificate, "app": []}
-        for hop, name in (("tunnel", "cloudflared"), ("proxy", "traefik"), ("app", "filebrowser")):
-            hops[hop] = [check for check in of_containers if check.id == f"container.{name}"] + hops[hop]
-        app_is_well = all(check.verdict == "ok" for check in hops["app"])
-        hops[_proxy.answering_hop(answer, certificate is not None, app_is_well)].append(served)
-        checks.append(_proxy.probe_check(params["proxy_host"], hops))
-    return checks, facts
+def look(params: dict[str, Any], may_probe: bool) -> tuple[list[_check.Check], dict[str, Any]]:
+    """All checks that apply to the guest's state, and what else a report says of the guest."""
+    survey = Survey(params, may_probe)
+    return _check.run(_registry.ASKED, survey.get), survey.facts()
 
 
 def converged(state_dir: str) -> dict[str, Any]:
@@ -91,47 +54,208 @@ def converged(state_dir: str) -> dict[str, Any]:
     return {key: record[key] for key in ("time", "commit", "result")} if record else {}
 
 
-def spaces(paths: tuple[str, ...]) -> list[_guest.Space]:
-    """The room of each file system that one of the paths lies on."""
-    found: dict[int, _guest.Space] = {}
-    for path in paths:
+class Survey:
+    """What is observed of a guest: each thing when it is first asked for, and then once. Names are those of checks."""
+
+    def __init__(self, params: dict[str, Any], may_probe: bool) -> None:
+        self._params = params
+        self._may_probe = may_probe
+
+    def get(self, name: str) -> Any:
+        """An option of the one who asks, or something observed."""
+        return self._params[name] if name in self._params else getattr(self, name)
+
+    def facts(self) -> dict[str, Any]:
+        """What a report says beside the checks."""
+        facts = {"certificate": {}, "converged": converged(self._params["state_dir"]), "pins": {}}
+        # What can't be observed was said by the check that asks for it.
+        with contextlib.suppress(Exception):
+            if self.configured and self.engine:
+                facts["pins"] = _of_stacks.pins(self.stacks)
+                served = self.served if self._params["proxy_host"] else None
+                if served and served.certificate:
+                    facts["certificate"] = {"host": self._params["proxy_host"], **served.certificate._asdict()}
+        return facts
+
+    @cached_property
+    def configured(self) -> bool:
+        return not self._params["waiting_for"]
+
+    @cached_property
+    def now(self) -> float:
+        return time.time()
+
+    @cached_property
+    def pause(self) -> _state.Pause | None:
+        return _state.pause(self._params["state_dir"], self.now)
+
+    @cached_property
+    def last_error(self) -> str:
+        """What the run that asks failed for, or the last one that was recorded."""
+        run = self._params["run"] or _ledger.last(self._params["state_dir"])
+        return str(run.get("error") or "")
+
+    @cached_property
+    def shared_identity(self) -> list[str]:
+        return _identity.look()
+
+    @cached_property
+    def golden_image(self) -> dict[str, Any]:
+        return _identity.golden()
+
+    @cached_property
+    def never_booted(self) -> bool:
+        return os.path.exists(os.path.join(self._params["state_dir"], _paths.NEVER_BOOTED))
+
+    @cached_property
+    def spaces(self) -> list[_of_guest.Space]:
+        """The room of each file system that one of the paths lies on."""
+        found: dict[int, _of_guest.Space] = {}
+        for path in _DISKS:
+            try:
+                device, room = os.stat(path).st_dev, os.statvfs(path)
+            except FileNotFoundError:
+                continue
+            total = room.f_blocks * room.f_frsize
+            free = room.f_bavail * room.f_frsize
+            found.setdefault(device, _of_guest.Space(path, free, total, room.f_favail, room.f_files))
+        return list(found.values())
+
+    @cached_property
+    def _asked(self) -> tuple[_engine.Engine | None, dict[str, Any], str]:
+        """What the engine has and its version, or why it does not answer."""
         try:
-            device, room = os.stat(path).st_dev, os.statvfs(path)
-        except FileNotFoundError:
-            continue
-        total = room.f_blocks * room.f_frsize
-        free = room.f_bavail * room.f_frsize
-        found.setdefault(device, _guest.Space(path, free, total, room.f_favail, room.f_files))
-    return list(found.values())
+            return _engine.observe(), _engine.get("/version"), ""
+        except _engine.EngineError as error:
+            return None, {}, str(error)
 
+    @property
+    def engine(self) -> _engine.Engine | None:
+        return self._asked[0]
 
-def controller_checks(
-    params: dict[str, Any], stacks: dict[str, Any], engine: _engine.Engine, may_probe: bool
-) -> list[Check]:
-    """The controller's host name and paths, and the proof of the latter where it is asked for."""
-    try:
-        found = _controller.checks(engine, params["customer_id"], params["stacks_dir"], stacks)
-        if not (params["probe"] and may_probe):
-            return found
+    @property
+    def version(self) -> dict[str, Any]:
+        return self._asked[1]
+
+    @property
+    def engine_error(self) -> str:
+        return self._asked[2]
+
+    @cached_property
+    def _recorded(self) -> tuple[dict[str, Any], str]:
+        """The stacks that were applied, or why their record can't be read."""
+        try:
+            return _manifest.load(self._params["state_dir"]), ""
+        except _manifest.ManifestError as error:
+            return {}, str(error)
+
+    @property
+    def stacks(self) -> dict[str, Any]:
+        return self._recorded[0]
+
+    @property
+    def manifest_error(self) -> str:
+        return self._recorded[1]
+
+    @property
+    def traefik_pin(self) -> str:
+        return _of_stacks.pins(self.stacks).get("traefik", "")
+
+    @cached_property
+    def drift(self) -> dict[str, list[str]]:
+        """What differs from the record of each stack."""
+        return {name: self._drift_of(name, record) for name, record in self.stacks.items()}
+
+    def _drift_of(self, name: str, record: dict[str, Any]) -> list[str]:
+        try:
+            found = _drift.file_reasons(record) + _drift.unit_reasons(record)
+            return [reason.text for reason in found + _drift.engine_reasons(name, record, self.engine)]
+        except OSError as error:
+            return [f"{error.filename}: {error.strerror}"]
+
+    def _container(self, name: str) -> _engine.Container | None:
+        containers = self.engine.containers if self.engine else ()
+        return next((container for container in containers if container.name == name), None)
+
+    @property
+    def tunnel(self) -> _engine.Container | None:
+        return self._container("cloudflared")
+
+    @cached_property
+    def tunnel_error(self) -> str:
+        """What the tunnel says where it is not connected."""
+        ill = self.tunnel is not None and self.tunnel.health != "healthy"
+        return _of_proxy.tunnel_error(log_of(self.tunnel)) if ill else ""
+
+    @cached_property
+    def controller(self) -> _of_controller.Sight | None:
+        return _controller.observe(self.engine, self._params["stacks_dir"], self.stacks)
+
+    @cached_property
+    def is_to_prove(self) -> bool:
+        return self._params["probe"] and self._may_probe
+
+    @cached_property
+    def proof(self) -> _of_controller.Proof:
         # Compiled anew in every execution, and seldom asked for.
         from ansible_collections.felhom.base_infra.plugins.module_utils._health import stack_probe as _stack_probe
 
-        return found + _stack_probe.check(engine, params["stacks_dir"])
-    except _engine.EngineError as error:
-        # It may have been recreated since the engine was asked for all.
-        return [Check("stack_paths", "degraded", f"not compared: {error}", "ask again")]
+        return _stack_probe.prove(self.engine, self.controller, self._params["stacks_dir"])
 
+    @cached_property
+    def answers(self) -> _of_proxy.Answers:
+        """What the proxy answers; asked again until it serves the name or patience is over."""
+        params = self._params
+        host, address = params["proxy_host"], params["proxy_address"]
+        end = time.monotonic() + params["patience"]
+        while True:
+            encrypted = _Https(address, params["proxy_https_port"], host)
+            answer, _location = ask(encrypted, host, "/")
+            answers = _of_proxy.Answers(answer, encrypted.certificate)
+            if _check.verdict(_of_proxy.https(host, answers)) == "ok" or time.monotonic() > end:
+                break
+            time.sleep(0.1)
+        plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
+        status, location = ask(plain, host, "/a?b=c")
+        return answers._replace(http=status, location=location)
 
-def last_error(params: dict[str, Any]) -> str:
-    """What the run that asks failed for, or the last one that was recorded."""
-    run = params["run"] or _ledger.last(params["state_dir"])
-    return str(run.get("error") or "")
+    @cached_property
+    def served(self) -> _of_proxy.Served | None:
+        """The certificate that the proxy serves; None where it serves none, which another check says."""
+        if not self.answers.certificate:
+            return None
+        # Python decodes a certificate only where it has verified it.
+        command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
+        try:
+            printed = subprocess.run(command, input=self.answers.certificate, capture_output=True, check=False).stdout
+            served = _of_proxy.Served(_of_proxy.parse_certificate(printed.decode(errors="replace")))
+        except (OSError, ValueError) as error:
+            return _of_proxy.Served(None, error)
+        (check,) = _of_proxy.certificate(self._params["proxy_host"], served, self.now)
+        if check.verdict == "ok":
+            return served
+        return served._replace(said=_of_proxy.issuance_error(log_of(self._container("traefik"))))
 
+    @cached_property
+    def hops(self) -> dict[str, list[_check.Check]]:
+        """The checks of each hop of a browser's request."""
+        host = self._params["proxy_host"]
+        of_containers = _of_stacks.container(self._params["protected"], self.stacks, self.engine)
 
-def tunnel_checks(container: _engine.Container | None) -> list[Check]:
-    """Whether the tunnel is connected, and what it says of it where it is not."""
-    lines = log_of(container) if container is not None and container.health != "healthy" else []
-    return _proxy.tunnel_check(container, _proxy.tunnel_error(lines))
+        def of_container(name: str) -> list[_check.Check]:
+            return [check for check in of_containers if check.id == f"container.{name}"]
+
+        hops = {
+            "tunnel": of_container("cloudflared") + _of_proxy.tunnel(self.tunnel, self.tunnel_error),
+            "proxy": of_container("traefik") + _of_proxy.http(host, self.answers),
+            "certificate": _of_proxy.certificate(host, self.served, self.now),
+            "app": of_container("filebrowser"),
+        }
+        app_is_healthy = all(check.verdict == "ok" for check in hops["app"])
+        proxy_is_alive = self.served is not None and self.served.certificate is not None
+        answering = _of_proxy.answering_hop(self.answers.https, proxy_is_alive, app_is_healthy)
+        hops[answering] += _of_proxy.https(host, self.answers)
+        return hops
 
 
 def log_of(container: _engine.Container | None) -> list[str]:
@@ -140,43 +264,6 @@ def log_of(container: _engine.Container | None) -> list[str]:
         return _engine.log_lines(container.id, _LOG_LINES) if container is not None else []
     except _engine.EngineError:
         return []  # removed since the engine was asked for all
-
-
-def proxy_checks(params: dict[str, Any]) -> tuple[int | str, bytes, Check, Check]:
-    """What the proxy answers, and with which certificate; asked again until it serves the name or patience is over."""
-    host, address = params["proxy_host"], params["proxy_address"]
-    end = time.monotonic() + params["patience"]
-    while True:
-        encrypted = _Https(address, params["proxy_https_port"], host)
-        answer, _location = ask(encrypted, host, "/")
-        served = _proxy.proxy_check(host, answer)
-        if served.verdict == "ok" or time.monotonic() > end:
-            break
-        time.sleep(0.1)
-    plain = HTTPConnection(address, params["proxy_http_port"], timeout=_ANSWER_TIMEOUT)
-    redirected, location = ask(plain, host, "/a?b=c")
-    return answer, encrypted.certificate, served, _proxy.redirect_check(host, redirected, location)
-
-
-def certificate_checks(
-    host: str, encoded: bytes, proxy: _engine.Container | None
-) -> tuple[_proxy.Certificate | None, list[Check]]:
-    """The certificate that the proxy serves and what it is worth; none where it serves none, which was said already."""
-    if not encoded:
-        return None, []
-    # Python decodes a certificate only where it has verified it.
-    command = ["openssl", "x509", "-inform", "der", "-noout", "-issuer", "-enddate"]
-    try:
-        printed = subprocess.run(command, input=encoded, capture_output=True, check=False).stdout
-        found = _proxy.parse_certificate(printed.decode(errors="replace"))
-    except OSError as error:
-        return None, [Check(f"certificate.{host}", "degraded", f"not read: {error}", "install openssl")]
-    except ValueError as error:
-        return None, [Check(f"certificate.{host}", "fail", str(error), "see 'docker logs traefik'")]
-    check = _proxy.certificate_check(host, found, time.time(), "")
-    if check.verdict != "ok":
-        check = _proxy.certificate_check(host, found, time.time(), _proxy.issuance_error(log_of(proxy)))
-    return found, [check]
 
 
 class _Https(HTTPConnection):

@@ -1,10 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a guest can run a Docker engine with our stacks at all. Private to this collection.
-
-judge() is a pure function of what probe() saw.
-"""
+"""Whether a guest can run a Docker engine with our stacks at all: the registry of the bake. Private."""
 
 from __future__ import annotations
 
@@ -12,19 +9,137 @@ import ctypes
 import errno
 import os
 import platform
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest import pins as _pins
-from ansible_collections.felhom.base_infra.plugins.module_utils._health.check import Check
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.check import (
+    BAKE,
+    COMMAND,
+    PERSON,
+    Check,
+    Outcome,
+    Remedy,
+    declare,
+    run,
+)
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import engine as _engine
 
-_PCT = "on the node: pct set ID --features nesting=1,keyctl=1, then restart the guest"
-_LXC_PVE = "on the node: update lxc-pve to 6.0.5-2 or newer, then restart the guest"
+_PCT = Remedy(PERSON, "on the node: pct set ID --features nesting=1,keyctl=1, then restart the guest")
+_LXC_PVE = Remedy(PERSON, "on the node: update lxc-pve to 6.0.5-2 or newer, then restart the guest")
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 # The same numbers on every architecture.
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _FSCONFIG_CMD_CREATE = 6
 _GOOD_DRIVERS = ("overlay2", "overlayfs", "btrfs", "zfs")
-_OLDEST_API = (1, 41)  # Docker 20.10: the oldest engine that knows what the stacks' files ask for
+
+
+@declare(
+    "nesting",
+    cost=BAKE,
+    observes=("proc",),
+    ok=Outcome("ok", "a container's /proc can be mounted and written"),
+    read_only=Outcome(
+        "fail",
+        "AppArmor keeps a container's /proc from being written: runc would fail for ip_unprivileged_port_start",
+        _LXC_PVE,
+    ),
+    off=Outcome("fail", "a container's /proc can't be mounted ({error} at {step}): nesting is off", _PCT),
+)
+def nesting(say: Any, proc: tuple[int | None, str]) -> Iterator[Check]:
+    """The kernel lets a container have a /proc of its own.
+
+    proc is what probe_proc() gives.
+    """
+    number, step = proc
+    outcome = "ok" if not number else "read_only" if step == "reopen" else "off"
+    yield say(outcome, error=os.strerror(number) if number else "", step=step)
+
+
+@declare(
+    "keyctl",
+    cost=BAKE,
+    observes=("keyctl",),
+    ok=Outcome("ok", "available"),
+    unknown=Outcome("ok", "not known on this machine"),
+    absent=Outcome("degraded", "the guest has no keyctl, which older engines need", _PCT),
+)
+def keyctl(say: Any, number: int | None) -> Iterator[Check]:
+    """The kernel has a key ring for the engine.
+
+    number is what probe_keyctl() gives.
+    """
+    yield say("absent" if number == errno.ENOSYS else "unknown" if number is None else "ok")
+
+
+@declare(
+    "storage",
+    cost=BAKE,
+    observes=("driver",),
+    needs=("engine",),
+    ok=Outcome("ok", "{driver}"),
+    copies=Outcome(
+        "fail",
+        "storage driver vfs: every layer is a whole copy, the images take many times their size",
+        Remedy(
+            PERSON, "put /var/lib/docker and /var/lib/containerd on ext4, or update ZFS on the node to 2.2 or newer"
+        ),
+    ),
+    slow=Outcome(
+        "degraded",
+        "storage driver {driver}: slow, and known for stuck backups",
+        Remedy(PERSON, "put /var/lib/docker on ext4 and remove the setting"),
+    ),
+)
+def storage(say: Any, driver: str) -> Iterator[Check]:
+    """The engine shares the layers of images."""
+    yield say("ok" if driver in _GOOD_DRIVERS else "copies" if driver == "vfs" else "slow", driver=driver)
+
+
+@declare(
+    "compose",
+    cost=BAKE,
+    observes=("compose",),
+    ok=Outcome("ok", "{version}"),
+    absent=Outcome(
+        "fail",
+        "there is no 'docker compose'",
+        Remedy(COMMAND, "run 'apt-get install -y docker-compose' on the guest, Debian 13's name of Compose 2"),
+    ),
+)
+def compose(say: Any, version: str) -> Iterator[Check]:
+    """Compose 2 is there, as a part of the docker command."""
+    yield say("absent" if version.lstrip("v").startswith("1.") or not version else "ok", version=version)
+
+
+@declare(
+    "disk",
+    cost=BAKE,
+    observes=("free", "minimum_free"),
+    ok=Outcome("ok", "{free} MiB free for the engine"),
+    low=Outcome(
+        "fail",
+        "{free} MiB free for the engine, {minimum} are needed",
+        Remedy(PERSON, "free some, or make the guest's disk larger"),
+    ),
+)
+def disk(say: Any, free: int, minimum: int) -> Iterator[Check]:
+    """There is room for the images, in bytes."""
+    yield say("low" if free < minimum else "ok", free=free >> 20, minimum=minimum >> 20)
+
+
+@declare(
+    "time",
+    cost=BAKE,
+    observes=("now", "not_before"),
+    ok=Outcome("ok", "plausible"),
+    slow=Outcome("fail", "the clock is at least {days} days slow", Remedy(PERSON, "set the node's clock")),
+)
+def clock(say: Any, now: float, not_before: float) -> Iterator[Check]:
+    """The clock shows a time that can be: later than one that has passed."""
+    yield say("slow" if now < not_before else "ok", days=f"{(not_before - now) / 86400:.0f}")
+
+
+CHECKS = (nesting, keyctl, _engine.answers, _engine.api, storage, compose, disk, clock)
 
 
 class Seen(NamedTuple):
@@ -47,70 +162,16 @@ class Seen(NamedTuple):
 
 def judge(seen: Seen, minimum_free: int, not_before: float) -> list[Check]:
     """The checks. minimum_free is in bytes; not_before, in seconds since the epoch, is a time that has passed."""
-    return [
-        _nesting(seen),
-        _keyctl(seen),
-        *_engine(seen),
-        _compose(seen),
-        _disk(seen, minimum_free),
-        _time(seen, not_before),
-    ]
-
-
-def _nesting(seen: Seen) -> Check:
-    if not seen.proc:
-        return Check("nesting", "ok", "a container's /proc can be mounted and written", "")
-    if seen.proc_step == "reopen":
-        reason = "AppArmor keeps a container's /proc from being written: runc would fail for ip_unprivileged_port_start"
-        return Check("nesting", "fail", reason, _LXC_PVE)
-    reason = f"a container's /proc can't be mounted ({os.strerror(seen.proc)} at {seen.proc_step}): nesting is off"
-    return Check("nesting", "fail", reason, _PCT)
-
-
-def _keyctl(seen: Seen) -> Check:
-    if seen.keyctl == errno.ENOSYS:
-        return Check("keyctl", "degraded", "the guest has no keyctl, which older engines need", _PCT)
-    return Check("keyctl", "ok", "available" if seen.keyctl is not None else "not known on this machine", "")
-
-
-def _engine(seen: Seen) -> list[Check]:
-    if not seen.engine:
-        return [Check("engine", "fail", seen.engine_error, "see 'systemctl status docker'")]
-    found = seen.engine.get("ApiVersion", "")
-    text = f"Docker {seen.engine.get('Version')}, API {seen.engine.get('MinAPIVersion')} to {found}"
-    checks = [Check("engine", "ok", text, "")]
-    if _pins.version_numbers(found) < _OLDEST_API:
-        checks = [Check("engine", "fail", f"{text}: too old", "install Docker 20.10 or newer")]
-    if seen.driver in _GOOD_DRIVERS:
-        return [*checks, Check("storage", "ok", seen.driver, "")]
-    if seen.driver == "vfs":
-        reason = "storage driver vfs: every layer is a whole copy, the images take many times their size"
-        fix = "put /var/lib/docker and /var/lib/containerd on ext4, or update ZFS on the node to 2.2 or newer"
-        return [*checks, Check("storage", "fail", reason, fix)]
-    reason = f"storage driver {seen.driver}: slow, and known for stuck backups"
-    return [*checks, Check("storage", "degraded", reason, "put /var/lib/docker on ext4 and remove the setting")]
-
-
-def _compose(seen: Seen) -> Check:
-    if seen.compose.lstrip("v").startswith("1.") or not seen.compose:
-        return Check("compose", "fail", "there is no 'docker compose'", "install Compose 2")
-    return Check("compose", "ok", seen.compose, "")
-
-
-def _disk(seen: Seen, minimum: int) -> Check:
-    text = f"{seen.free >> 20} MiB free for the engine"
-    if seen.free < minimum:
-        return Check(
-            "disk", "fail", f"{text}, {minimum >> 20} are needed", "free some, or make the guest's disk larger"
-        )
-    return Check("disk", "ok", text, "")
-
-
-def _time(seen: Seen, not_before: float) -> Check:
-    if seen.now < not_before:
-        days = (not_before - seen.now) / 86400
-        return Check("time", "fail", f"the clock is at least {days:.0f} days slow", "set the node's clock")
-    return Check("time", "ok", "plausible", "")
+    observed = seen._asdict() | {
+        "proc": (seen.proc, seen.proc_step),
+        "version": seen.engine,
+        "minimum_free": minimum_free,
+        "not_before": not_before,
+        # Nothing is applied before the bake, and the engine is asked whatever the configuration.
+        "configured": True,
+        "traefik_pin": "",
+    }
+    return run(CHECKS, observed.__getitem__)
 
 
 def probe_proc() -> tuple[int | None, str]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A throw-away stack that proves what _health_controller concludes from devices and inodes. Private.
+"""A throw-away stack that proves what the check of the controller's paths concludes from devices and inodes. Private.
 
 It is written where the controller sees the stacks' folder, started by the guest's engine as an app is, and must read
 what was written. Whatever it made is gone afterwards, also on the guest's side of a path that was not the same.
@@ -17,30 +17,26 @@ import shutil
 import subprocess
 import time
 
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine
 from ansible_collections.felhom.base_infra.plugins.module_utils._health import controller as _controller
-from ansible_collections.felhom.base_infra.plugins.module_utils._health.check import Check
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.controller import Proof, Sight
 
 _NAME = "felhom-base-infra-probe"
-_CHECK = "stack_probe"
 _LIMIT = 60  # seconds for a run of Compose
 _IMAGE_OF = "traefik"  # a container of the base stack whose image has 'cat'
-_FIX = "see stack_paths"
 
 
-def check(engine, stacks_dir: str) -> list[Check]:
-    """Run the probe. Nothing where there is no controller. Raises EngineError."""
-    found = _controller.find(engine)
-    if found is None:
-        return []
-    pid = _controller.look(found.id).pid
+def prove(engine: _engine.Engine, sight: Sight, stacks_dir: str) -> Proof:
+    """Run the probe."""
+    pid = sight.controller.pid if sight.controller else 0
     images = [container.image_id for container in engine.containers if container.name == _IMAGE_OF]
     if not pid or not images:
         what = "the controller does not run" if not pid else f"there is no container {_IMAGE_OF} whose image to use"
-        return [Check(_CHECK, "degraded", f"not tried: {what}", "run playbooks/site.yml for this guest")]
-    return [_run(os.path.join(stacks_dir, _NAME), _controller.inside(pid, stacks_dir), images[0])]
+        return Proof(untried=what)
+    return _run(os.path.join(stacks_dir, _NAME), _controller.inside(pid, stacks_dir), images[0])
 
 
-def _run(folder: str, written_in: str, image: str) -> Check:
+def _run(folder: str, written_in: str, image: str) -> Proof:
     """folder is where the stack lies for the engine, written_in the stacks' folder as the controller has it."""
     own = os.path.join(written_in, _NAME)
     token = secrets.token_hex(16)
@@ -57,10 +53,11 @@ def _run(folder: str, written_in: str, image: str) -> Check:
         # As the controller does it: its own copy of the file, and paths that mean the guest's to the engine.
         files = ["--file", os.path.join(own, "docker-compose.yml"), "--project-directory", folder]
         done = _docker("compose", "--project-name", _NAME, *files, "run", "--rm", "--no-TTY", "probe")
+        return Proof(folder, token, done.stdout, done.stderr, time.monotonic() - start)
     except OSError as error:
-        return Check(_CHECK, "fail", f"the controller can't write there: {error.filename}: {error.strerror}", _FIX)
+        return Proof(untried=error)
     except subprocess.TimeoutExpired:
-        return Check(_CHECK, "fail", f"no answer of the engine within {_LIMIT} s", "see 'journalctl -u docker'")
+        return Proof(seconds=_LIMIT, untried=TimeoutError())
     finally:
         with contextlib.suppress(subprocess.TimeoutExpired):
             _docker("compose", "--project-name", _NAME, "down", "--remove-orphans", "--timeout", "0")
@@ -69,16 +66,6 @@ def _run(folder: str, written_in: str, image: str) -> Check:
             # Not what is in use meanwhile.
             with contextlib.suppress(OSError):
                 os.rmdir(path)
-    return judge(folder, token, done.stdout, done.stderr, time.monotonic() - start)
-
-
-def judge(folder: str, token: str, out: str, err: str, seconds: float) -> Check:
-    """What the container printed, compared with what was written."""
-    if out.strip() == token:
-        reason = f"what the controller wrote below {os.path.dirname(folder)} was read by a stack ({seconds:.1f} s)"
-        return Check(_CHECK, "ok", reason, "")
-    said = (err.strip().splitlines() or ["it printed nothing"])[-1][:200]
-    return Check(_CHECK, "fail", f"a stack did not read what the controller wrote below {folder}: {said}", _FIX)
 
 
 def _compose(image: str) -> str:

@@ -38,13 +38,43 @@ if TYPE_CHECKING:
 # A digest of a service's definition and of all files it reads at start. Compose recreates a service whose labels
 # differ, and its own configuration hash does not see the content of what is mounted.
 DIGEST_LABEL = "felhom.base_infra.digest"
+
+# All that a stack can differ in, and what a converge does about it. The registry of health checks names these kinds and
+# not the other way round: the gate imports this file at every tick, and the registry would cost it more than that.
+KINDS = {
+    "file_missing": ("write",),
+    "file_kind": ("write",),
+    "file_content": ("write",),
+    "file_mode": ("write",),
+    "file_owner": ("write",),
+    "directory_missing": ("write",),
+    "directory_kind": ("write",),
+    "directory_mode": ("write",),
+    "directory_owner": ("write",),
+    "leftover": ("write",),
+    "unsettled": ("record",),
+    "unit_enabled": ("displace",),
+    "image_absent": ("up",),
+    "container_missing": ("up",),
+    "container_foreign": ("displace",),
+    "container_number": ("up",),
+    "container_orphan": ("up",),
+    "container_config": ("up",),
+    "container_image": ("recreate",),
+    "container_state": ("up", "recreate"),
+    "container_unhealthy": ("recreate",),
+    "network_missing": ("up",),
+    "network_lost": ("recreate",),
+}
+
 _UNITS = "/etc/systemd/system"
 
 Reason = namedtuple("Reason", "kind subject text remedy")
 Reason.__doc__ = """One difference: kind is a stable word, subject a path or service, text a line for people.
 
 remedy says what ends it: "write" (files), "up" (compose sees it), "recreate" (compose does not see it),
-"displace" (somebody else's container has to be moved out of the way first).
+"displace" (somebody else's container has to be moved out of the way first), "record" (all is as it should be, but a run
+did not end).
 """
 
 

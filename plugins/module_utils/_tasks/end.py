@@ -27,6 +27,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
     inspect as _inspect,
     metrics as _metrics,
 )
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import guest as _of_guest
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import ledger as _ledger, state as _state
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import manifest as _manifest
 
@@ -75,8 +76,7 @@ def record(arguments: dict[str, Any], checks: list[_check.Check], facts: dict[st
         write_status(os.path.join(_paths.STATE_DIR, _STATUS), report)
         write_metrics(arguments["metrics_dir"], report)
     except OSError as error:
-        reason = f"{error.filename or _paths.STATE_DIR}: {error.strerror}"
-        return [_check.Check("report", "fail", reason, "make room on the guest's disk, or see 'dmesg'")]
+        return _of_guest.report(f"{error.filename or _paths.STATE_DIR}: {error.strerror}")
     return []
 
 

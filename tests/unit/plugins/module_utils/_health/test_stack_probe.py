@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
-    stack_probe as _stack_probe,
-)
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import stack_probe as _stack_probe
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import controller as _controller
 
 STACKS = "/opt/docker/stacks"
 
@@ -20,7 +19,7 @@ STACKS = "/opt/docker/stacks"
     ],
 )
 def test_what_the_probe_read(out, err, verdict, words):
-    check = _stack_probe.judge(f"{STACKS}/probe", "token", out, err, 1.0)
+    (check,) = _controller.stack_probe(_controller.Proof(f"{STACKS}/probe", "token", out, err, 1.0))
     assert (check.id, check.verdict) == ("stack_probe", verdict)
     assert words in check.reason
 
@@ -36,6 +35,6 @@ def test_the_probe_removes_the_folders_that_it_made(tmp_path, monkeypatch):
         return _stack_probe.subprocess.CompletedProcess(words, 1, "", "cat: no such file")
 
     monkeypatch.setattr(_stack_probe, "_docker", docker)
-    check = _stack_probe._run(f"{engines}/felhom-base-infra-probe", str(mine), "sha256:0")
-    assert check.verdict == "fail"
+    proof = _stack_probe._run(f"{engines}/felhom-base-infra-probe", str(mine), "sha256:0")
+    assert proof.err == "cat: no such file"
     assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from sample import engine_for
 
 
 def kinds(reasons):
+    assert all(reason.remedy in _drift.KINDS[reason.kind] for reason in reasons)
     return [(reason.kind, reason.subject, reason.remedy) for reason in reasons]
 
 

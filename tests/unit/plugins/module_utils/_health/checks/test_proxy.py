@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
-    check as _check,
-    proxy as _proxy,
-)
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import check as _check
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import proxy as _proxy
 from sample import engine_for
 
 
@@ -15,7 +13,8 @@ from sample import engine_for
     [(200, "ok"), (302, "ok"), (401, "ok"), (404, "fail"), (502, "fail"), (504, "fail"), ("refused", "fail")],
 )
 def test_what_the_proxy_answers(answer, expected):
-    assert _proxy.proxy_check("files.example.test", answer).verdict == expected
+    (check,) = _proxy.https("files.example.test", _proxy.Answers(answer))
+    assert (check.id, check.verdict) == ("proxy.https.files.example.test", expected)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,8 @@ def test_what_the_proxy_answers(answer, expected):
     ],
 )
 def test_the_redirect(answer, location, expected):
-    assert _proxy.redirect_check("files.example.test", answer, location).verdict == expected
+    (check,) = _proxy.http("files.example.test", _proxy.Answers(200, b"", answer, location))
+    assert (check.id, check.verdict) == ("proxy.http.files.example.test", expected)
 
 
 PRINTED = "issuer=CN = Pebble Intermediate CA 1a2b3c\nnotAfter=Nov 23 12:00:00 2031 GMT\n"
@@ -52,7 +52,6 @@ def test_a_certificate_that_openssl_could_not_read(text):
     "issuer, days, why, verdict, words",
     [
         ("CN = R11", 60, "", "ok", "valid for 60 days, issued by CN = R11"),
-        ("CN = R11", 60, "an old error", "ok", "valid for 60 days, issued by CN = R11"),
         ("CN = R11", 10, "9109: Invalid", "degraded", "not renewed, 10 days left: 9109: Invalid"),
         ("CN = R11", -2, "", "fail", "the certificate expired 2 days ago"),
         ("CN = TRAEFIK DEFAULT CERT", 300, "", "degraded", "no certificate was issued yet"),
@@ -61,7 +60,7 @@ def test_a_certificate_that_openssl_could_not_read(text):
 )
 def test_a_certificate(issuer, days, why, verdict, words):
     certificate = _proxy.Certificate(issuer, 1000000 + days * 86400)
-    check = _proxy.certificate_check("files.example", certificate, 1000000, why)
+    (check,) = _proxy.certificate("files.example", _proxy.Served(certificate, said=why), 1000000)
     assert (check.id, check.verdict, check.reason) == ("certificate.files.example", verdict, words)
 
 
@@ -88,11 +87,11 @@ def test_the_tunnel(applied):
     said = _proxy.tunnel_error(log)
     assert said == "Unable to establish"
     assert _proxy.tunnel_error(["INF fine"]) == ""
-    (check,) = _proxy.tunnel_check(container._replace(health="unhealthy"), said)
+    (check,) = _proxy.tunnel(container._replace(health="unhealthy"), said)
     assert check[:3] == ("tunnel", "degraded", "not connected to Cloudflare's edge: Unable to establish")
-    assert [check.verdict for check in _proxy.tunnel_check(container, "")] == ["ok"]
+    assert [check.verdict for check in _proxy.tunnel(container, "")] == ["ok"]
     # Said by the container's own check.
-    assert _proxy.tunnel_check(None, "") == _proxy.tunnel_check(container._replace(state="exited"), "") == []
+    assert _proxy.tunnel(None, "") == _proxy.tunnel(container._replace(state="exited"), "") == []
 
 
 def check_of(verdict):
@@ -113,12 +112,12 @@ def check_of(verdict):
 def test_the_probe_names_the_hop_that_fails(ill, verdict, reason):
     hops = {hop: [check_of("ok")] for hop in ("tunnel", "proxy", "certificate", "app")}
     hops |= {hop: [check_of("ok"), check_of(worse)] for hop, worse in ill.items()}
-    check = _proxy.probe_check("files.example.test", hops)
+    (check,) = _proxy.probe("files.example.test", hops)
     assert (check.id, check.verdict, check.reason) == ("probe.files.example.test", verdict, reason)
 
 
 @pytest.mark.parametrize(
-    "answer, proxy_is_alive, app_is_well, hop",
+    "answer, proxy_is_alive, app_is_healthy, hop",
     [
         (200, True, True, "app"),
         (404, True, True, "proxy"),
@@ -128,5 +127,5 @@ def test_the_probe_names_the_hop_that_fails(ill, verdict, reason):
         ("timed out", True, False, "app"),
     ],
 )
-def test_whose_answer_it_is(answer, proxy_is_alive, app_is_well, hop):
-    assert _proxy.answering_hop(answer, proxy_is_alive, app_is_well) == hop
+def test_whose_answer_it_is(answer, proxy_is_alive, app_is_healthy, hop):
+    assert _proxy.answering_hop(answer, proxy_is_alive, app_is_healthy) == hop

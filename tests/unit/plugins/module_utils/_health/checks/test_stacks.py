@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
-    stacks as _stacks,
-)
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import stacks as _stacks
 from sample import engine_for
 
 
@@ -26,27 +24,35 @@ from sample import engine_for
 def test_a_protected_container(applied, changes, wait, expected, words):
     stack, _engine = applied
     stacks = {"traefik": stack.record | {"wait": wait}}
-    (check,) = _stacks.container_checks(["traefik"], stacks, engine_for(stack, **changes))
+    (check,) = _stacks.container(["traefik"], stacks, engine_for(stack, **changes))
     assert (check.id, check.verdict, check.reason) == ("container.traefik", expected, words)
 
 
-def test_a_protected_container_of_somebody_else(applied):
+@pytest.mark.parametrize(
+    "changes, verdict, fix",
+    [
+        ({"health": "unhealthy"}, "degraded", "see 'docker logs traefik'"),
+        # No converge of ours starts it.
+        ({"state": "exited"}, "fail", "run 'docker restart traefik' on the guest"),
+        ({"name": "other"}, "fail", "have it started by what makes it"),
+    ],
+)
+def test_a_protected_container_of_somebody_else(applied, changes, verdict, fix):
     stack, _engine = applied
-    (check,) = _stacks.container_checks(["traefik"], {}, engine_for(stack, health="unhealthy"))
-    assert check.verdict == "degraded"
+    (check,) = _stacks.container(["traefik"], {}, engine_for(stack, **changes))
+    assert check.verdict == verdict and check.fix.startswith(fix)
 
 
 def test_a_pin_that_another_image_took(applied):
     stack, engine = applied
     stacks = {"traefik": stack.record}
-    assert [check.verdict for check in _stacks.pin_checks(stacks, engine)] == ["ok"]
-    assert [check.verdict for check in _stacks.pin_checks(stacks, engine_for(stack, image_id="other"))] == ["fail"]
-    assert _stacks.pin_checks(stacks, engine._replace(containers=[])) == []
+    assert [check.verdict for check in _stacks.pin(stacks, engine)] == ["ok"]
+    assert [check.verdict for check in _stacks.pin(stacks, engine_for(stack, image_id="other"))] == ["fail"]
+    assert _stacks.pin(stacks, engine._replace(containers=[])) == []
 
 
-def test_a_stack_says_all_that_is_wrong_with_it(applied, tmp_path):
-    stack, engine = applied
-    (tmp_path / "traefik.yml").unlink()
-    (check,) = _stacks.stack_checks({"traefik": stack.record}, engine._replace(containers=[]))
-    assert check.verdict == "fail"
+def test_a_stack_says_all_that_is_wrong_with_it():
+    (check,) = _stacks.stack({"traefik": ["traefik.yml is missing", "container traefik is missing"]})
+    assert (check.id, check.verdict) == ("stack.traefik", "fail")
     assert check.reason == "traefik.yml is missing; container traefik is missing"
+    assert _stacks.stack({"traefik": []})[0].verdict == "ok"

@@ -5,39 +5,44 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
-    controller as _controller,
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import controller as _observed
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import controller as _controller
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.controller import (
+    Controller,
+    Place,
+    SharedPath,
+    Sight,
 )
-from ansible_collections.felhom.base_infra.plugins.module_utils._health.controller import Controller, Place, SharedPath
 
-RUN_BY_HAND = Controller("4f1c0d6b2a94", 12, [], "", "")
-OURS = Controller("acme-0001", 12, ["/opt/docker"], "felhom-controller", "/opt/docker/felhom-controller/c.yml")
+RUN_BY_HAND = Controller("4f1c0d6b2a94", 12, [], "", "", False)
+OURS = Controller("acme-0001", 12, ["/opt/docker"], "felhom-controller", "/opt/docker/felhom-controller/c.yml", True)
 STACKS = "/opt/docker/stacks"
 FOLDER = Place(1, 100, "folder", False)
 
 
 @pytest.mark.parametrize(
-    "controller, ours, verdict, fix",
+    "controller, verdict, fix",
     [
-        (OURS, True, "ok", ""),
-        (RUN_BY_HAND, False, "degraded", "add --hostname acme-0001 to the 'docker run' that starts it"),
+        (OURS, "ok", ""),
+        (RUN_BY_HAND, "degraded", "add --hostname acme-0001 to the 'docker run' that starts it"),
         (
             RUN_BY_HAND._replace(project="theirs", compose_files="/root/c.yml"),
-            False,
             "degraded",
             "set 'hostname: acme-0001' for it in /root/c.yml",
         ),
-        (OURS._replace(hostname="golden"), True, "degraded", "run playbooks/site.yml"),
+        (OURS._replace(hostname="golden"), "degraded", "run playbooks/site.yml"),
     ],
 )
-def test_the_host_name(controller, ours, verdict, fix):
-    check = _controller.hostname_check(controller, "acme-0001", ours)
+def test_the_host_name(controller, verdict, fix):
+    (check,) = _controller.hostname(Sight(controller), "acme-0001")
     assert (check.id, check.verdict) == ("controller_hostname", verdict)
     assert fix in check.fix
 
 
 def paths_check(*paths, controller=OURS):
-    return _controller.paths_check(controller, paths, [STACKS], controller is OURS)
+    (check,) = _controller.paths(Sight(controller, [STACKS], paths))
+    return check
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,7 @@ def test_a_path_outside_of_the_stacks_has_to_exist_only():
     assert check.verdict == "degraded" and check.fix.startswith("put back what is missing")
 
 
-def test_what_an_app_suffers_from_is_told_first_and_not_all_that_follows():
+def test_what_an_app_suffers_from_comes_first_and_not_all_that_follows():
     unseen = [
         SharedPath(f"/opt/docker/traefik{below}", "traefik", True, FOLDER, None) for below in ("", "/acme", "/dynamic")
     ]
@@ -85,7 +90,8 @@ def test_a_folder_that_was_replaced_under_the_controller():
 
 
 def test_a_folder_of_ours_that_lies_elsewhere():
-    check = _controller.paths_check(OURS, [SharedPath("/srv/apps", "stacks", True, FOLDER, None)], ["/srv/apps"], True)
+    apart = [SharedPath("/srv/apps", "stacks", True, FOLDER, None)]
+    (check,) = _controller.paths(Sight(OURS, ["/srv/apps"], apart))
     assert check.fix == "run playbooks/site.yml for this guest, with /srv/apps in felhom_controller_folders"
 
 
@@ -98,11 +104,19 @@ def test_a_controller_that_does_not_run_is_not_compared():
     assert paths_check(controller=OURS._replace(pid=0)).verdict == "degraded"
 
 
+def test_what_can_not_be_compared():
+    (check,) = _controller.paths(Sight(OURS, error=PermissionError(13, "Permission denied", "/proc/12/root")))
+    assert (check.verdict, check.reason) == ("degraded", "not compared: /proc/12/root: Permission denied")
+    (check,) = _controller.paths(Sight(error=_engine.EngineError("no such container")))
+    assert (check.verdict, check.fix) == ("degraded", "ask again")
+    assert _controller.hostname(Sight(error=_engine.EngineError("no such container")), "acme-0001") == []
+
+
 def test_paths_are_seen_as_a_process_sees_them(applied, tmp_path):
     _stack, engine = applied
     app = engine.containers[0]._replace(project="app", binds=(str(tmp_path), f"{tmp_path}/none", "/srv/else"))
     by_hand = app._replace(project="", binds=("/srv/by-hand",))
-    found = _controller.look_at_paths(
+    found = _observed.paths(
         engine._replace(containers=[app, by_hand]), os.getpid(), _controller.shared_folders(str(tmp_path), {})
     )
     assert [(path.path, path.owner, path.shared) for path in found] == [

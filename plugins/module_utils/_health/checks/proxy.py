@@ -1,0 +1,219 @@
+# Copyright (c) 2026, The felhom.base_infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the way in: tunnel, proxy, certificate, and the whole of it. Private to this collection."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Iterator
+from json import loads
+from ssl import cert_time_to_seconds
+from typing import Any
+
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest.engine import Container
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.check import (
+    ANOTHER,
+    COMMAND,
+    CONVERGE,
+    CONVERGED,
+    CONVERGING,
+    PERSON,
+    VERDICTS,
+    Check,
+    Outcome,
+    Remedy,
+    declare,
+    verdict,
+)
+
+_PUBLISHED = ("configured", "engine", "proxy_host")
+_SHOWN = 400  # characters of what a program says
+_PROXY_LOG = Remedy(CONVERGED, f"see 'docker logs traefik', then {CONVERGE}")
+
+
+@declare(
+    "tunnel",
+    cost=CONVERGING,
+    observes=("tunnel", "tunnel_error"),
+    needs=("configured", "engine"),
+    ok=Outcome("ok", "connected to Cloudflare's edge"),
+    apart=Outcome(
+        "degraded",
+        "not connected to Cloudflare's edge{said}",
+        Remedy(
+            PERSON,
+            "see whether the guest reaches Cloudflare on port 7844 and whether the tunnel's token is still valid",
+        ),
+    ),
+)
+def tunnel(say: Any, container: Container | None, said: str) -> Iterator[Check]:
+    """The tunnel is connected to Cloudflare's edge: its container's health check asks that.
+
+    One that does not run is another check's. said is the last error of its log, "" for none.
+    """
+    if container is not None and container.state == "running":
+        yield say("ok" if container.health == "healthy" else "apart", said=f": {said}" if said else "")
+
+
+def tunnel_error(lines: list[str]) -> str:
+    """The last error in cloudflared's log, "" for none."""
+    errors = [line.partition(" ERR ")[2] for line in lines if " ERR " in line]
+    return " ".join(errors[-1].split())[:_SHOWN] if errors else ""
+
+
+Answers = namedtuple("Answers", "https certificate http location", defaults=[b"", 0, None])
+Answers.__doc__ = """What the proxy answers to both: a status code, or a text that says why there is none.
+
+certificate is what it served for the name, DER, b"" for none; location is None where there is none.
+"""
+
+
+@declare(
+    "proxy.https.{host}",
+    cost=CONVERGING,
+    observes=("proxy_host", "answers"),
+    needs=_PUBLISHED,
+    ok=Outcome("ok", "answers {answer}"),
+    silent=Outcome("fail", "no answer from the proxy: {answer}", _PROXY_LOG),
+    unknown=Outcome(
+        "fail",
+        "the proxy answers 404: it knows no router for this name",
+        Remedy(CONVERGED, f"see whether filebrowser is healthy and on the proxy's network, then {CONVERGE}"),
+    ),
+    dead_end=Outcome(
+        "fail",
+        "the proxy answers {answer}: nothing behind it answers",
+        Remedy(CONVERGED, f"see 'docker logs filebrowser', then {CONVERGE}"),
+    ),
+)
+def https(say: Any, host: str, answers: Answers) -> Iterator[Check]:
+    """The proxy serves the file browser."""
+    answer = answers.https
+    if isinstance(answer, str):
+        yield say("silent", host=host, answer=answer)
+    else:
+        yield say("unknown" if answer == 404 else "dead_end" if answer >= 500 else "ok", host=host, answer=answer)
+
+
+@declare(
+    "proxy.http.{host}",
+    cost=CONVERGING,
+    observes=("proxy_host", "answers"),
+    needs=_PUBLISHED,
+    ok=Outcome("ok", "redirects to HTTPS ({answer})"),
+    silent=Outcome("fail", "no answer from the proxy: {answer}", _PROXY_LOG),
+    other=Outcome("fail", "answers {answer} instead of a redirect to HTTPS", Remedy(CONVERGED, CONVERGE)),
+)
+def http(say: Any, host: str, answers: Answers) -> Iterator[Check]:
+    """Plain HTTP leads to HTTPS with path and query kept."""
+    location = answers.location or ""
+    redirects = answers.http in (301, 308) and location.startswith("https://") and location.endswith("/a?b=c")
+    outcome = "silent" if isinstance(answers.http, str) else "ok" if redirects else "other"
+    yield say(outcome, host=host, answer=answers.http)
+
+
+Certificate = namedtuple("Certificate", "issuer expires")
+Certificate.__doc__ = """issuer as openssl prints it; expires in seconds since the epoch."""
+
+Served = namedtuple("Served", "certificate error said", defaults=[None, ""])
+Served.__doc__ = """The certificate that the proxy served for the name, or the error for which it could not be read.
+
+said is what Traefik last said of a failed issuance, "" for nothing.
+"""
+
+_SELF_SIGNED = "TRAEFIK DEFAULT CERT"
+_RENEWAL_OVERDUE = 20 * 86400  # Traefik renews 30 days before the end
+_ACME = Remedy(PERSON, "see 'docker logs traefik'; converge again when the Cloudflare token was wrong")
+
+
+def parse_certificate(text: str) -> Certificate:
+    """What `openssl x509 -noout -issuer -enddate` prints. Raises ValueError for anything else."""
+    lines = dict(line.partition("=")[::2] for line in text.splitlines())
+    try:
+        # strptime() would look for the names of months in the guest's language.
+        return Certificate(lines["issuer"].strip(), cert_time_to_seconds(lines["notAfter"]))
+    except KeyError as error:
+        raise ValueError(f"no {error.args[0]} in what openssl printed") from error
+
+
+@declare(
+    "certificate.{host}",
+    cost=CONVERGING,
+    observes=("proxy_host", "served", "now"),
+    needs=_PUBLISHED,
+    ok=Outcome("ok", "valid for {days} days, issued by {issuer}"),
+    none=Outcome("degraded", "no certificate was issued yet{said}", _ACME),
+    expired=Outcome("fail", "the certificate expired {days} days ago{said}", _ACME),
+    overdue=Outcome("degraded", "not renewed, {days} days left{said}", _ACME),
+    unread=Outcome("degraded", "not read: {error}", Remedy(COMMAND, "run 'apt-get install -y openssl' on the guest")),
+    broken=Outcome("fail", "{error}", Remedy(PERSON, "see 'docker logs traefik'")),
+)
+def certificate(say: Any, host: str, served: Served | None, now: float) -> Iterator[Check]:
+    """The proxy serves a certificate for the name that will not end soon.
+
+    Where it serves none at all, the check of its answer says so.
+    """
+    if served is None:
+        return
+    if served.error is not None:
+        yield say("unread" if isinstance(served.error, OSError) else "broken", host=host, error=served.error)
+        return
+    left = served.certificate.expires - now
+    days = int(left // 86400)
+    outcome = "expired" if left < 0 else "overdue" if left < _RENEWAL_OVERDUE else "ok"
+    if _SELF_SIGNED in served.certificate.issuer:
+        outcome = "none"
+    said = f": {served.said}" if served.said else ""
+    yield say(outcome, host=host, days=abs(days), issuer=served.certificate.issuer, said=said)
+
+
+def issuance_error(lines: list[str]) -> str:
+    """The last thing that Traefik's log says of a certificate it did not get, "" for nothing."""
+    for line in reversed(lines):
+        try:
+            entry = loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("level") == "error" and "acmeCA" in entry:
+            text = " ".join(str(entry.get("error") or entry.get("message")).split())
+            # What went wrong is at the end, after the names of all that failed for it.
+            return text if len(text) <= _SHOWN else f"…{text[-_SHOWN:]}"
+    return ""
+
+
+@declare(
+    "probe.{host}",
+    cost=CONVERGING,
+    observes=("proxy_host", "hops"),
+    needs=_PUBLISHED,
+    ok=Outcome("ok", "{hops}: each hop answers"),
+    stops=Outcome("fail", "stops at the {hop}{beyond}: {reason}", Remedy(ANOTHER, "{fix}")),
+    limps=Outcome("degraded", "stops at the {hop}{beyond}: {reason}", Remedy(ANOTHER, "{fix}")),
+)
+def probe(say: Any, host: str, hops: dict[str, list[Check]]) -> Iterator[Check]:
+    """The whole way that a browser's request takes, as far as it can be seen from the guest: which hop fails.
+
+    hops maps each hop, from the outside inwards, to its checks.
+    """
+    ill = {hop: [check for check in checks if check.verdict != "ok"] for hop, checks in hops.items()}
+    stops = [hop for hop, checks in ill.items() if checks]
+    if not stops:
+        yield say("ok", host=host, hops=", ".join(hops))
+        return
+    first = max(ill[stops[0]], key=lambda check: VERDICTS.index(check.verdict))
+    beyond = f" (beyond it also: {', '.join(stops[1:])})" if stops[1:] else ""
+    worst = verdict(check for checks in ill.values() for check in checks)
+    outcome = "stops" if worst == "fail" else "limps"
+    yield say(outcome, host=host, hop=stops[0], beyond=beyond, reason=first.reason, fix=first.fix)
+
+
+def answering_hop(answer: int | str, proxy_is_alive: bool, app_is_healthy: bool) -> str:
+    """The hop that an answer of the proxy speaks of, or that it gave none.
+
+    It has no router, so a 404, for an app that is not healthy; it waits, after it has shown its certificate, for one
+    that hangs.
+    """
+    if isinstance(answer, str):
+        return "app" if proxy_is_alive else "proxy"
+    return "proxy" if answer == 404 and app_is_healthy else "app"
