@@ -13,9 +13,10 @@ import subprocess
 import sys
 from typing import Any
 
-import health_checks
 import jinja2
 import yaml
+from ansible_collections.felhom.base_infra.plugins.module_utils._health import preflight, registry
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import drift
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLLECTION = "felhom.base_infra"
@@ -33,7 +34,8 @@ def main() -> int:
             for name, doc in documents(documented, kind).items()
             if name not in PRIVATE
         }
-    pages["health.md"] = ("health.md.j2", {"checks": health_checks.checks(ROOT / "plugins/module_utils")})
+    before = [check for check in preflight.CHECKS if check not in registry.CHECKS]
+    pages["health.md"] = ("health.md.j2", {"checks": registry.CHECKS, "before": before, "drifts": drift.KINDS})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "docs/templates"),
         undefined=jinja2.StrictUndefined,
@@ -69,8 +71,8 @@ def text(description: str | list[str]) -> str:
 
 
 def cell(words: str) -> str:
-    """Words of the code in a cell of a table, with what stands for a guest's own as code."""
-    return re.sub(r"<[^>]+>", lambda found: f"`{found[0]}`", words).replace("|", "\\|")
+    """What a check says in a cell of a table, with what stands for a guest's own as code."""
+    return re.sub(r"{(\w+)}", lambda found: f"`<{found[1].replace('_', ' ')}>`", words).replace("|", "\\|")
 
 
 def value(given: Any) -> str:

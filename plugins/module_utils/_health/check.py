@@ -72,7 +72,7 @@ class Declared:
     def __call__(self, *observed: Any) -> list[Check]:
         return list(self._judge(self._say, *observed))
 
-    def _say(self, outcome: str, **values: Any) -> Check:
+    def _say(self, outcome: str, /, **values: Any) -> Check:
         verdict, reason, remedy = self.outcomes[outcome]
         return Check(self.id.format_map(values), verdict, reason.format_map(values), remedy.text.format_map(values))
 

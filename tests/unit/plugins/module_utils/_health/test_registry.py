@@ -1,4 +1,4 @@
-"""The registry, walked: each thing that a check may say has a state that makes it say it, and a remedy of a known kind."""
+"""The registry, walked: each thing that a check may say has a state in which it says it, and a remedy of a known kind."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_every_check_has_a_state_for_all_that_it_may_say(check_id):
     assert set(states) == set(declared.outcomes)
     assert any(outcome.verdict != "ok" for outcome in declared.outcomes.values())
     for outcome, observed in states.items():
-        assert list(declared._judge(lambda said, **_values: said, *observed)) == [outcome]
+        assert list(declared._judge(lambda name, /, **_values: name, *observed)) == [outcome]
         (check,) = declared(*observed)
         assert re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(check_id)), check.id)
         assert check.verdict == declared.outcomes[outcome].verdict
