@@ -72,7 +72,9 @@ def text(description: str | list[str]) -> str:
 
 def cell(words: str) -> str:
     """What a check says in a cell of a table, with what stands for a guest's own as code."""
-    return re.sub(r"{(\w+)}", lambda found: f"`<{found[1].replace('_', ' ')}>`", words).replace("|", "\\|")
+    marked = re.sub(r"{(\w+)}", lambda found: f"`<{found[1].replace('_', ' ')}>`", words)
+    # Two that stand side by side would be one with two marks around it.
+    return marked.replace("``", "` `").replace("|", "\\|")
 
 
 def value(given: Any) -> str:

@@ -189,7 +189,7 @@ class Survey:
 
     @cached_property
     def controller(self) -> _of_controller.Sight | None:
-        return _controller.observe(self.engine, self._params["stacks_dir"], self.stacks)
+        return _controller.observe(self.engine, self._params["stacks_dir"], self.stacks) if self.engine else None
 
     @cached_property
     def is_to_prove(self) -> bool:
@@ -200,7 +200,7 @@ class Survey:
         # Compiled anew in every execution, and seldom asked for.
         from ansible_collections.felhom.base_infra.plugins.module_utils._health import stack_probe as _stack_probe
 
-        return _stack_probe.prove(self.engine, self.controller, self._params["stacks_dir"])
+        return _stack_probe.prove(self.controller, self._container(_stack_probe.IMAGE_OF), self._params["stacks_dir"])
 
     @cached_property
     def answers(self) -> _of_proxy.Answers:

@@ -23,17 +23,17 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.c
 
 _NAME = "felhom-base-infra-probe"
 _LIMIT = 60  # seconds for a run of Compose
-_IMAGE_OF = "traefik"  # a container of the base stack whose image has 'cat'
+IMAGE_OF = "traefik"  # a container of the base stack whose image has 'cat'
 
 
-def prove(engine: _engine.Engine, sight: Sight, stacks_dir: str) -> Proof:
-    """Run the probe."""
-    pid = sight.controller.pid if sight.controller else 0
-    images = [container.image_id for container in engine.containers if container.name == _IMAGE_OF]
-    if not pid or not images:
-        what = "the controller does not run" if not pid else f"there is no container {_IMAGE_OF} whose image to use"
-        return Proof(untried=what)
-    return _run(os.path.join(stacks_dir, _NAME), _controller.inside(pid, stacks_dir), images[0])
+def prove(sight: Sight | None, lender: _engine.Container | None, stacks_dir: str) -> Proof:
+    """Run the probe, with the image of the lender."""
+    pid = sight.controller.pid if sight and sight.controller else 0
+    if not pid:
+        return Proof(untried="the controller does not run")
+    if lender is None:
+        return Proof(untried=f"there is no container {IMAGE_OF} whose image to use")
+    return _run(os.path.join(stacks_dir, _NAME), _controller.inside(pid, stacks_dir), lender.image_id)
 
 
 def _run(folder: str, written_in: str, image: str) -> Proof:

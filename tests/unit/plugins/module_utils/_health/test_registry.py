@@ -1,4 +1,4 @@
-"""The registry, walked: each thing that a check may say has a state in which it says it, and a remedy of a known kind."""
+"""The registry, walked: all that a check may say has a state in which it says it, and a remedy of its kind."""
 
 from __future__ import annotations
 
