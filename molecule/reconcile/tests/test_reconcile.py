@@ -228,32 +228,3 @@ def test_another_customer(guest, heal):
     finally:
         guest.run(f"cat /run/bootstrap.json > {files}; cat /run/whole.yaml > {CONFIGURATION}; felhom-base-infra resume")
     heal.now()
-
-
-def test_a_clone_that_is_still_the_golden_one(guest, heal):
-    """Somebody copied the disk and nothing else: identity of the image, and its first boot still to come."""
-    golden = json.loads(guest.run("cat /usr/share/felhom-base-infra/golden.json"))
-    guest.run(
-        "cp -p /usr/share/felhom-base-infra/golden.json /run/;"
-        " python3 - <<'END'\n"
-        "import hashlib, json, subprocess\n"
-        "path = '/usr/share/felhom-base-infra/golden.json'\n"
-        "found = json.load(open(path))\n"
-        "each = 'for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done'\n"
-        "keys = subprocess.check_output(each, shell=True)\n"
-        "found['identity'] = {'machine_id_sha256': hashlib.sha256(open('/etc/machine-id').read().strip().encode())"
-        ".hexdigest(), 'ssh_host_keys': [line.split()[1] for line in keys.decode().splitlines()]}\n"
-        "json.dump(found, open(path, 'w'))\n"
-        "END\n"
-        f"touch {STATE}/never-booted"
-    )
-    machine_id, keys = guest.run("cat /etc/machine-id"), guest.run("cat /etc/ssh/ssh_host_*_key.pub")
-    assert heal.verdict() == "fail"
-    told = {check["id"] for check in heal.status()["checks"] if check["verdict"] != "ok"}
-    assert {"identity.machine-id", "identity.ssh-host-keys"} <= told
-    guest.run("felhom-base-infra converge")
-    assert guest.run("cat /etc/machine-id") != machine_id
-    assert guest.run("cat /etc/ssh/ssh_host_*_key.pub") != keys
-    assert golden["hostname"] == "felhom-golden"
-    heal.by_itself()
-    guest.run("cp -p /run/golden.json /usr/share/felhom-base-infra/golden.json")

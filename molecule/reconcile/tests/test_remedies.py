@@ -79,7 +79,8 @@ BROKEN = {
         "docker rm --force filebrowser; docker stop traefik; echo edited >> /opt/docker/traefik/traefik.yml;"
         " docker create --name filebrowser --network none --label com.docker.compose.project=filebrowser"
         " --label com.docker.compose.service=filebrowser --label com.docker.compose.oneoff=False"
-        " --label com.docker.compose.container-number=1 $(docker inspect --format '{{.Image}}' traefik);"
+        " --label com.docker.compose.container-number=1 --label com.docker.compose.config-hash=0"
+        " $(docker inspect --format '{{.Image}}' traefik);"
         " for name in traefik cloudflared; do docker network disconnect --force traefik-public $name; done;"
         " docker network rm traefik-public",
         {
@@ -107,11 +108,11 @@ BROKEN = {
     # A small file system where the engine's is, which only a stopped engine bears.
     "a full disk": Broken(
         "systemctl stop docker.socket docker.service; mkdir -p /run/volumes;"
-        " mount --bind /var/lib/docker/volumes /run/volumes; mount -t tmpfs -o size=4m tmpfs /var/lib/docker;"
+        " mount --bind /var/lib/docker/volumes /run/volumes; mount -t tmpfs -o size=16m tmpfs /var/lib/docker;"
         " mkdir /var/lib/docker/volumes; mount --bind /run/volumes /var/lib/docker/volumes;"
         " dd if=/dev/zero of=/var/lib/docker/filler bs=4k status=none; true",
         {"disk./var/lib/docker": "full: 0.0 of 0.0 GiB free"},
-        person="mount -o remount,size=64m /var/lib/docker",
+        person="rm /var/lib/docker/filler",
         cleanup="umount /var/lib/docker/volumes /var/lib/docker /run/volumes; systemctl start docker",
     ),
     "the engine stopped": Broken(
