@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 Check = namedtuple("Check", "id verdict reason fix")
 Check.__doc__ = """What a check says: verdict is ok, waiting, degraded or fail; reason and fix are a line each.
@@ -54,23 +54,24 @@ Outcome = namedtuple("Outcome", "verdict reason remedy", defaults=[Remedy(NOTHIN
 Outcome.__doc__ = """One thing that a check may say; {names} stand for what the guest alone knows."""
 
 
-class Declared:
-    """A check: its id, what it is about, what it costs, what it asks for, and all that it may say."""
+class Declared(NamedTuple):
+    """A check: how it judges, its id, when it is made, what it asks for, and all that it may say."""
 
-    def __init__(
-        self, judge: Callable[..., Iterable[Check]], check_id: str, outcomes: dict[str, Outcome], **terms: Any
-    ) -> None:
-        self._judge = judge
-        self.id = check_id
-        self.outcomes = outcomes
-        self.about = (judge.__doc__ or "").partition("\n")[0].rstrip(".")
-        self.cost: str = terms["cost"]
-        self.observes: tuple[str, ...] = terms["observes"]
-        self.needs: tuple[str, ...] = terms["needs"]
-        self.drifts: tuple[str, ...] = terms["drifts"]
+    judge: Callable[..., Iterable[Check]]
+    id: str
+    cost: str
+    observes: tuple[str, ...]
+    needs: tuple[str, ...]
+    drifts: tuple[str, ...]
+    outcomes: dict[str, Outcome]
+
+    @property
+    def about(self) -> str:
+        """In one line, for people."""
+        return (self.judge.__doc__ or "").partition("\n")[0].rstrip(".")
 
     def __call__(self, *observed: Any) -> list[Check]:
-        return list(self._judge(self._say, *observed))
+        return list(self.judge(self._say, *observed))
 
     def _say(self, outcome: str, /, **values: Any) -> Check:
         verdict, reason, remedy = self.outcomes[outcome]
@@ -91,11 +92,7 @@ def declare(
     needs are observations too: where one of them is empty, the check does not apply. drifts are the kinds of drift for
     which the gate starts a converge when the check is not ok.
     """
-
-    def made(judge: Callable[..., Iterable[Check]]) -> Declared:
-        return Declared(judge, check_id, outcomes, cost=cost, observes=observes, needs=needs, drifts=drifts)
-
-    return made
+    return lambda judge: Declared(judge, check_id, cost, observes, needs, drifts, outcomes)
 
 
 def run(registry: Iterable[Declared], observed: Callable[[str], Any]) -> list[Check]:
