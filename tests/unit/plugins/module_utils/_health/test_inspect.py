@@ -124,9 +124,9 @@ def test_a_proxy_that_does_not_listen(guest):
         # All that is asked of the engine fails for the same, and is said once.
         (lambda guest: setattr(guest, "engine", KeyError("Id")), "engine", "not checked: KeyError: 'Id'"),
         (
-            lambda guest: (guest.state / "ledger.jsonl").write_text("5\n"),
-            "converge",
-            "not checked: AttributeError: 'int' object has no attribute 'get'",
+            lambda guest: setattr(guest, "engine", guest.engine._replace(networks=None)),
+            "network",
+            "not checked: TypeError: argument of type 'NoneType' is not iterable",
         ),
     ],
 )
