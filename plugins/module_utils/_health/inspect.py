@@ -164,14 +164,8 @@ class Survey:
     @cached_property
     def drift(self) -> dict[str, list[str]]:
         """What differs from the record of each stack."""
-        return {name: self._drift_of(name, record) for name, record in self.stacks.items()}
-
-    def _drift_of(self, name: str, record: dict[str, Any]) -> list[str]:
-        try:
-            found = _drift.file_reasons(record) + _drift.unit_reasons(record)
-            return [reason.text for reason in found + _drift.engine_reasons(name, record, self.engine)]
-        except OSError as error:
-            return [f"{error.filename}: {error.strerror}"]
+        engine = self.engine
+        return {name: drift_of(name, record, engine) for name, record in self.stacks.items()} if engine else {}
 
     def _container(self, name: str) -> _engine.Container | None:
         containers = self.engine.containers if self.engine else ()
@@ -256,6 +250,15 @@ class Survey:
         answering = _of_proxy.answering_hop(self.answers.https, proxy_is_alive, app_is_healthy)
         hops[answering] += _of_proxy.https(host, self.answers)
         return hops
+
+
+def drift_of(name: str, record: dict[str, Any], engine: _engine.Engine) -> list[str]:
+    """What differs between a stack and its record."""
+    try:
+        found = _drift.file_reasons(record) + _drift.unit_reasons(record)
+        return [reason.text for reason in found + _drift.engine_reasons(name, record, engine)]
+    except OSError as error:
+        return [f"{error.filename}: {error.strerror}"]
 
 
 def log_of(container: _engine.Container | None) -> list[str]:

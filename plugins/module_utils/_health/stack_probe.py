@@ -86,7 +86,7 @@ def _compose(image: str) -> str:
     return json.dumps({"services": {"probe": service}})
 
 
-def _docker(*words: str) -> subprocess.CompletedProcess:
+def _docker(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["docker", *words], check=False, capture_output=True, text=True, errors="replace", timeout=_LIMIT
     )

@@ -145,7 +145,7 @@ def disk(say: Any, spaces: list[Space]) -> Iterator[Check]:
 
 
 def _is_below(space: Space, share: float, enough: int) -> bool:
-    return space.free < min(share * space.total, enough) or space.inodes_free < share * space.inodes_total
+    return bool(space.free < min(share * space.total, enough) or space.inodes_free < share * space.inodes_total)
 
 
 @declare(
