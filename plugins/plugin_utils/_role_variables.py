@@ -35,21 +35,21 @@ def refuse_unknown(task_vars: Mapping[str, Any], registered: str | Mapping[str, 
         raise AnsibleActionFail(message)
 
 
-def refuse_invalid(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> None:
-    """Fail for a variable of the running role that its argument specification refuses.
+def checked(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
+    """The running role's variables, templated. Fails for one that its argument specification refuses.
 
     Ansible does it too, in a task of its own before each role, which costs as much as the role's own task does where
     nothing differs; so the playbooks switch that off (rolespec_validate).
     """
     role = _running(task_vars)
     if role is None:
-        return
+        return {}
     options = _options(role)
-    found = ArgumentSpecValidator(options).validate(
-        template({name: task_vars[name] for name in options if name in task_vars})
-    )
+    variables: dict[str, Any] = template({name: task_vars[name] for name in options if name in task_vars})
+    found = ArgumentSpecValidator(options).validate(variables)
     if found.error_messages:
         raise AnsibleActionFail(f"role {role.name}: {'; '.join(found.error_messages)}")
+    return variables
 
 
 def _running(task_vars: Mapping[str, Any]) -> pathlib.Path | None:

@@ -58,9 +58,9 @@ def test_a_value_that_the_role_s_specification_refuses(request, variables, words
     path = {"role_path": str(request.config.rootpath / "roles/base_health")}
     if words:
         with pytest.raises(AnsibleActionFail, match=f"role base_health: .*{words}"):
-            _role_variables.refuse_invalid(path | variables, lambda values: values)
+            _role_variables.checked(path | variables, lambda values: values)
     else:
-        _role_variables.refuse_invalid(path | variables, lambda values: values)
+        assert _role_variables.checked(path | variables | {"other": 1}, lambda values: values) == variables
 
 
 def test_a_token_passes_or_is_refused_unseen():
