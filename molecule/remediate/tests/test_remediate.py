@@ -177,11 +177,11 @@ def test_no_image_and_no_registry(guest, heal):
 
 
 def test_a_full_disk(guest, heal):
-    """The state folder's: of a few pages, all taken."""
+    """The state folder's."""
     before, disk = guest.ids(), guest.disk()
     guest.run(
-        f"cp -a {STATE} /run/kept; mount -t tmpfs -o size=12m,mode=0755 tmpfs {STATE}; cp -a /run/kept/. {STATE};"
-        f" dd if=/dev/zero of={STATE}/filler bs=4k status=none; echo edited >> /opt/docker/traefik/traefik.yml; true"
+        f"cp -a {STATE} /run/kept && mount -t tmpfs -o size=48m,mode=0755 tmpfs {STATE} && cp -a /run/kept/. {STATE} &&"
+        f" ! dd if=/dev/zero of={STATE}/filler bs=4k status=none && echo edited >> /opt/docker/traefik/traefik.yml"
     )
     try:
         assert guest.host.run("systemctl start felhom-base-infra.service").rc != 0
