@@ -12,7 +12,13 @@ import subprocess
 _INCOMING = "refs/felhom/incoming"  # where a commit lies until it is known to be good
 _PATIENCE = 300  # seconds for one run of Git
 # A person is never there to be asked.
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+    # A question writes nothing. On a full disk 'git status' ended with "fatal: … index.lock write error. Out of
+    # diskspace", which was taken for a checkout that is not whole, and that was removed.
+    "GIT_OPTIONAL_LOCKS": "0",
+}
 
 
 class GitError(Exception):

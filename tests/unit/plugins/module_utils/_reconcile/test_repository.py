@@ -53,6 +53,20 @@ def test_it_follows(mirror, upstream):
     assert mirror.is_whole()
 
 
+def test_a_question_writes_nothing(upstream, tmp_path):
+    """A full disk is no reason to take a checkout for broken."""
+    path = tmp_path / "upstream/file"
+    path.write_text("text")
+    upstream.git("add", "file")
+    upstream.commit("one")
+    os.utime(path, (1, 1))  # Git would write down that this is still the same
+    index = tmp_path / "upstream/.git/index"
+    before = index.stat()
+    repository = _repository.Repository(str(tmp_path / "upstream/.git"), "")
+    assert repository.git("--work-tree", upstream.path, "status", "--porcelain") == ""
+    assert (index.stat().st_ino, index.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_it_takes_no_rewind(mirror, upstream):
     upstream.commit("one")
     second = upstream.commit("two")
