@@ -201,7 +201,8 @@ class PctClient:
 
     def _pid(self, guest: Container) -> str:
         status, pid, _errors = self._run(["lxc-info", "-n", str(guest.vmid), "-p", "-H"])
-        return pid.strip() if not status and pid.strip().isdigit() else ""
+        pid = pid.strip()
+        return pid if not status and pid.isascii() and pid.isdecimal() else ""
 
     def _read(self, vmid: int, node: str, running: bool) -> Container:
         with open(os.path.join(self._folder, "nodes", node, "lxc", f"{vmid}.conf"), "rb") as stream:

@@ -139,6 +139,7 @@ def test_any_error_is_one_line(said):
         (0, "-1\n", ""),
         (0, "24817 7\n", ""),
         (0, "../1\n", ""),
+        (0, "²\n", ""),
     ],
 )
 def test_the_process_of_a_guest(tmp_path, status, printed, pid):
