@@ -49,7 +49,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import fi
 def main() -> None:
     """Look, make anew."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    shared = _identity.look()
+    shared = _identity.observed()
     mended = [what for what in shared if what != "hostname"]
     if not module.check_mode:
         if "machine-id" in mended:

@@ -134,7 +134,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     tally = _audit.Tally()
     allowed = [_audit.Allowed(**entry) for entry in module.params["allow"]]
-    findings, right = _audit.sort_out(look(module.params, known, tally), allowed)
+    findings, right = _audit.sort_out(observe(module.params, known, tally), allowed)
     report: dict[str, Any] = {
         "changed": False,
         "findings": [finding._asdict() for finding in findings],
@@ -148,7 +148,7 @@ def main() -> None:
     module.exit_json(**report)
 
 
-def look(
+def observe(
     params: dict[str, Any], known: list[_secret_scan.Fingerprint], tally: _audit.Tally
 ) -> Iterator[_audit.Finding]:
     """Everything that is found."""

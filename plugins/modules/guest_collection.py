@@ -146,7 +146,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     wanted = params["commit"]
     mirror = _repository.Repository(params["mirror"], params["ref"])
-    before = look(mirror, params)
+    before = observe(mirror, params)
     move, install = plan(before, wanted)
     after = before
     if not module.check_mode:
@@ -161,7 +161,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             module.warn(f"{params['mirror']}: the guest is ahead, at commit {head[:12]}")
         if install and params["install"] and head == wanted:
             install_library(mirror, wanted, params["library"], params["program"])
-        after = look(mirror, params)
+        after = observe(mirror, params)
     return {
         "changed": before != after if not module.check_mode else move or (install and params["install"]),
         "needs_bundle": not before.has_commit,
@@ -174,7 +174,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
-def look(mirror: _repository.Repository, params: dict[str, Any]) -> Found:
+def observe(mirror: _repository.Repository, params: dict[str, Any]) -> Found:
     """What the guest has."""
     current = os.path.join(params["library"], "current")
     library = os.readlink(current) if os.path.islink(current) and os.path.isdir(current) else ""

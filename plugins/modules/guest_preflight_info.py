@@ -75,7 +75,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    checks = _preflight.judge(look(module), module.params["minimum_free_mb"] << 20, module.params["not_before"])
+    checks = _preflight.judge(observe(module), module.params["minimum_free_mb"] << 20, module.params["not_before"])
     module.exit_json(
         changed=False,
         verdict=_check.verdict(checks),
@@ -84,7 +84,7 @@ def main() -> None:
     )
 
 
-def look(module: AnsibleModule) -> _preflight.Seen:
+def observe(module: AnsibleModule) -> _preflight.Observed:
     """Everything there is to see."""
     engine: dict[str, Any] = {}
     error, driver, root = "", "", "/var/lib"
@@ -101,7 +101,7 @@ def look(module: AnsibleModule) -> _preflight.Seen:
         compose = out if code == 0 else ""
     disk = os.statvfs(root if os.path.isdir(root) else "/")
     proc, step = _preflight.probe_proc()
-    return _preflight.Seen(
+    return _preflight.Observed(
         proc=proc,
         proc_step=step,
         keyctl=_preflight.probe_keyctl(),

@@ -101,6 +101,6 @@ def shared(own: Identity, image: dict[str, Any], hostname: str) -> list[str]:
     return same
 
 
-def look() -> list[str]:
+def observed() -> list[str]:
     """shared() for this guest."""
     return shared(identity(), golden(), os.uname().nodename)

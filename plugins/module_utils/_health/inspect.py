@@ -34,21 +34,22 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile impor
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import drift as _drift, manifest as _manifest
 
 _DISKS = ("/", "/var/lib/docker")
+_PROXY = "127.0.0.1"  # its ports are published on all addresses
 
 _LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 
-def look(params: dict[str, Any], may_probe: bool) -> tuple[list[_check.Check], dict[str, Any]]:
+def survey(params: dict[str, Any], may_probe: bool) -> tuple[list[_check.Check], dict[str, Any]]:
     """All checks that apply to the guest's state, and what else a report says of the guest."""
     survey = Survey(params, may_probe)
     return _check.run(_registry.ASKED, survey.get), survey.facts()
 
 
-def converged(state_dir: str) -> dict[str, Any]:
+def converged() -> dict[str, Any]:
     """When the last converge that ended well was, from which commit, and with which result; {} for none."""
     try:
-        record = _manifest.read(state_dir)["converged"]
+        record = _manifest.read(_paths.STATE_DIR)["converged"]
     except _manifest.ManifestError:
         return {}  # said by its own check
     return {key: record[key] for key in ("time", "commit", "result")} if record else {}
@@ -67,7 +68,7 @@ class Survey:
 
     def facts(self) -> dict[str, Any]:
         """What a report says beside the checks."""
-        facts = {"certificate": {}, "converged": converged(self._params["state_dir"]), "pins": {}}
+        facts = {"certificate": {}, "converged": converged(), "pins": {}}
         # What can't be observed was said by the check that asks for it.
         with contextlib.suppress(Exception):
             if self.configured and self.engine:
@@ -87,17 +88,17 @@ class Survey:
 
     @cached_property
     def pause(self) -> _state.Pause | None:
-        return _state.pause(self._params["state_dir"], self.now)
+        return _state.pause(_paths.STATE_DIR, self.now)
 
     @cached_property
     def last_error(self) -> str:
         """What the run that asks failed for, or the last one that was recorded."""
-        run = self._params["run"] or _ledger.last(self._params["state_dir"])
+        run = self._params["run"] or _ledger.last(_paths.STATE_DIR)
         return str(run.get("error") or "")
 
     @cached_property
     def shared_identity(self) -> list[str]:
-        return _identity.look()
+        return _identity.observed()
 
     @cached_property
     def golden_image(self) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class Survey:
 
     @cached_property
     def never_booted(self) -> bool:
-        return os.path.exists(os.path.join(self._params["state_dir"], _paths.NEVER_BOOTED))
+        return os.path.exists(os.path.join(_paths.STATE_DIR, _paths.NEVER_BOOTED))
 
     @cached_property
     def spaces(self) -> list[_of_guest.Space]:
@@ -145,7 +146,7 @@ class Survey:
     def _recorded(self) -> tuple[dict[str, Any], str]:
         """The stacks that were applied, or why their record can't be read."""
         try:
-            return _manifest.load(self._params["state_dir"]), ""
+            return _manifest.load(_paths.STATE_DIR), ""
         except _manifest.ManifestError as error:
             return {}, str(error)
 
@@ -200,7 +201,7 @@ class Survey:
     def answers(self) -> _of_proxy.Answers:
         """What the proxy answers; asked again until it serves the name or patience is over."""
         params = self._params
-        host, address = params["proxy_host"], params["proxy_address"]
+        host, address = params["proxy_host"], _PROXY
         end = time.monotonic() + params["patience"]
         while True:
             encrypted = _Https(address, params["proxy_https_port"], host)

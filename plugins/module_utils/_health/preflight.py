@@ -142,7 +142,7 @@ def clock(say: Any, now: float, not_before: float) -> Iterator[Check]:
 CHECKS = (nesting, keyctl, _engine.answers, _engine.api, storage, compose, disk, clock)
 
 
-class Seen(NamedTuple):
+class Observed(NamedTuple):
     """What a guest's kernel, engine and disk say.
 
     proc and keyctl are the error number of a probe, 0 for none, None where it can't be made; proc_step is what the
@@ -160,18 +160,18 @@ class Seen(NamedTuple):
     now: float
 
 
-def judge(seen: Seen, minimum_free: int, not_before: float) -> list[Check]:
+def judge(observed: Observed, minimum_free: int, not_before: float) -> list[Check]:
     """The checks. minimum_free is in bytes; not_before, in seconds since the epoch, is a time that has passed."""
-    observed = seen._asdict() | {
-        "proc": (seen.proc, seen.proc_step),
-        "version": seen.engine,
+    found = observed._asdict() | {
+        "proc": (observed.proc, observed.proc_step),
+        "version": observed.engine,
         "minimum_free": minimum_free,
         "not_before": not_before,
         # Nothing is applied before the bake, and the engine is asked whatever the configuration.
         "configured": True,
         "traefik_pin": "",
     }
-    return run(CHECKS, observed.__getitem__)
+    return run(CHECKS, found.__getitem__)
 
 
 def probe_proc() -> tuple[int | None, str]:

@@ -37,8 +37,7 @@ _METRICS_DIR = "/var/lib/prometheus/node-exporter"  # Debian's
 
 def observe(module: AnsibleModule, arguments: dict[str, Any]) -> tuple[list[_check.Check], dict[str, Any]]:
     """All checks, and what else is known of the guest."""
-    here = {"state_dir": _paths.STATE_DIR, "proxy_address": "127.0.0.1"}
-    return _inspect.look(arguments | here, may_probe=not module.check_mode)
+    return _inspect.survey(arguments, may_probe=not module.check_mode)
 
 
 def judge(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def record(arguments: dict[str, Any], checks: list[_check.Check], facts: dict[st
             verdict = _check.verdict(checks)
             write_ledger(arguments["run"], verdict)
             record_converge(arguments["run"], verdict)
-            facts["converged"] = _inspect.converged(_paths.STATE_DIR)
+            facts["converged"] = _inspect.converged()
         report = report_of(checks, facts)
         write_status(os.path.join(_paths.STATE_DIR, _STATUS), report)
         write_metrics(arguments["metrics_dir"], report)
@@ -127,7 +126,7 @@ def record_converge(run: dict[str, Any], verdict: str) -> None:
     converged |= {"inputs": run.get("inputs") or {}, "result": outcome, "time": int(time.time())}
     _manifest.save_converged(_paths.STATE_DIR, converged)
     # A machine that is still the golden image's was converged from afar; its own next run gives it an identity.
-    if outcome != "waiting" and not {"machine-id", "ssh-host-keys"} & set(_identity.look()):
+    if outcome != "waiting" and not {"machine-id", "ssh-host-keys"} & set(_identity.observed()):
         _files.remove_if_there(os.path.join(_paths.STATE_DIR, _paths.NEVER_BOOTED))
 
 

@@ -25,7 +25,6 @@ PARAMS = {
     "protected": ["traefik"],
     "network": "traefik-public",
     "proxy_host": "files.example.test",
-    "proxy_address": "127.0.0.1",
     "proxy_http_port": 1,
     "proxy_https_port": 1,
     "patience": 0,
@@ -55,8 +54,8 @@ class Guest:
         (self.state / "ledger.jsonl").write_text('{"error": "no image"}\n')
         (self.state / "failures.json").write_text('{"number": 1, "last": 1.0, "of": ""}')
 
-    def look(self, **params):
-        checks, facts = _inspect.look(PARAMS | {"state_dir": str(self.state)} | params, may_probe=True)
+    def survey(self, **params):
+        checks, facts = _inspect.survey(PARAMS | params, may_probe=True)
         return {check.id: check for check in checks}, facts
 
     def gate(self):
@@ -79,8 +78,9 @@ def guest(applied, tmp_path, monkeypatch):
 
     monkeypatch.setattr(_engine, "observe", observe)
     monkeypatch.setattr(_engine, "get", lambda path: VERSION)
-    monkeypatch.setattr(_identity, "look", list)
+    monkeypatch.setattr(_identity, "observed", list)
     monkeypatch.setattr(_identity, "golden", dict)
+    monkeypatch.setattr(_paths, "STATE_DIR", str(found.state))
     monkeypatch.setattr(_paths, "RUNTIME", str(tmp_path / "run"))
     (tmp_path / "run").mkdir()
     (tmp_path / "run/converged").touch()
@@ -88,7 +88,7 @@ def guest(applied, tmp_path, monkeypatch):
 
 
 def test_a_guest_on_which_all_is_as_it_should_be(guest):
-    checks, facts = guest.look(proxy_host="")
+    checks, facts = guest.survey(proxy_host="")
     # The machine of the tests may be short of room.
     assert {check.id for check in checks.values() if check.verdict != "ok"} <= {"disk./", "disk./var/lib/docker"}
     assert {"engine", "engine.api", "container.traefik", "pin.traefik", "network.traefik-public"} <= checks.keys()
@@ -98,20 +98,20 @@ def test_a_guest_on_which_all_is_as_it_should_be(guest):
 
 
 def test_a_guest_that_waits_is_asked_nothing_else(guest):
-    checks, _facts = guest.look(waiting_for="customer.domain in controller.yaml")
+    checks, _facts = guest.survey(waiting_for="customer.domain in controller.yaml")
     assert list(checks) == ["configuration"]
 
 
 def test_what_needs_the_engine_is_not_said_without_it(guest):
     guest.engine = _engine.EngineError("no answer from the Docker engine")
-    checks, facts = guest.look()
+    checks, facts = guest.survey()
     assert [name for name in checks if not name.startswith("disk.")] == ["engine"]
     assert (checks["engine"].verdict, checks["engine"].reason) == ("fail", "no answer from the Docker engine")
     assert facts["pins"] == facts["certificate"] == {}
 
 
 def test_a_proxy_that_does_not_listen(guest):
-    checks, facts = guest.look()
+    checks, facts = guest.survey()
     host = PARAMS["proxy_host"]
     assert [checks[f"{name}.{host}"].verdict for name in ("proxy.https", "proxy.http", "probe")] == ["fail"] * 3
     assert checks[f"probe.{host}"].reason.startswith("stops at the proxy: no answer from the proxy")
@@ -132,7 +132,7 @@ def test_a_proxy_that_does_not_listen(guest):
 )
 def test_what_can_not_be_checked_is_one_line_and_the_rest_is_said(guest, break_it, check_id, reason):
     break_it(guest)
-    checks, _facts = guest.look()
+    checks, _facts = guest.survey()
     odd = [check for check in checks.values() if check.reason.startswith("not checked: ")]
     assert [(check.id, check.verdict, check.reason) for check in odd] == [(check_id, "degraded", reason)]
     assert any(name.startswith("disk.") for name in checks)
@@ -158,7 +158,7 @@ BREAKS = {
 @pytest.mark.parametrize("check_id", TICKING)
 def test_the_gate_starts_a_converge_for_what_costs_a_tick(guest, check_id):
     BREAKS[check_id](guest)
-    checks, _facts = guest.look(proxy_host="")
+    checks, _facts = guest.survey(proxy_host="")
     prefix = check_id.partition("{")[0]
     assert any(name.startswith(prefix) and check.verdict != "ok" for name, check in checks.items())
     assert guest.gate().needed

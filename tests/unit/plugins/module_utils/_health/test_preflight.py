@@ -12,7 +12,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health import p
 # Docker 26.1.5 of Debian 13, shortened to what is read.
 ENGINE = {"Version": "26.1.5+dfsg1", "ApiVersion": "1.45", "MinAPIVersion": "1.24"}
 NOW = 1_800_000_000.0
-GOOD = _preflight.Seen(
+GOOD = _preflight.Observed(
     proc=0,
     proc_step="",
     keyctl=0,
