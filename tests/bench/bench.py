@@ -174,7 +174,6 @@ PHASES = {
     "the unit starts": "controller.yaml",
     "Ansible starts, code is checked": "converging: ",
     "configuration": "TASK [felhom.base_infra.guest_config : Begin",
-    "network": "TASK [felhom.base_infra.docker_network : Make",
     "stacks compared, written, started": "TASK [felhom.base_infra.base_traefik : Converge",
     "waiting for health": "TASK [Wait for all stacks",
     "health of the whole guest": "TASK [felhom.base_infra.base_health : Judge",

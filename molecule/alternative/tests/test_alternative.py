@@ -93,6 +93,11 @@ def test_the_tunnel_s_entry(host, customer):
     assert host.check_output(inside) == "200"
 
 
+def test_the_network_has_its_addresses(host):
+    shown = "docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}}{{end}}' alternative-net"
+    assert host.check_output(shown) == "172.29.77.0/24"
+
+
 def test_another_domain_has_a_certificate(address):
     root = subprocess.run([ROOT / "tests/bed/bed", "issuer"], check=True, capture_output=True, text=True).stdout
     trust = ssl.create_default_context(cadata=root)
