@@ -89,13 +89,13 @@ class ActionModule(ActionBase):
 
 def _strangers(roles: Mapping[str, tuple[Options, list[_explain.Layer]]], variables: Mapping[str, Any]) -> list[str]:
     """What to say of each variable that bears the prefix of a role that has no such option."""
-    told = []
+    lines = []
     for role, (options, _layers) in roles.items():
         former = {name: option.get("aliases", []) for name, option in options.items()}
         # What a role registers or hands on has the role's prefix too.
         names = sorted(set(variables) - set(_published(role)))
-        told += [_role_variables.unknown(role, former, [name]) for name in names]
-    return [line for line in told if line]
+        lines += [_role_variables.unknown(role, former, [name]) for name in names]
+    return [line for line in lines if line]
 
 
 def _imported(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:

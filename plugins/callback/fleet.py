@@ -14,13 +14,13 @@ version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - At the end of C(health.yml) and C(site.yml) it says how many guests are well, which were changed, healed, failed or
-    out of reach, and which were slowest. It writes C(health.html), one page that needs no network, and C(health.json).
+  - At the end of C(health.yml) and C(site.yml) it says how many guests are healthy, which were changed, healed, failed
+    or out of reach, and which were slowest. It writes C(health.html), one page that needs no network, and C(health.json).
   - It is a callback and not a task, so that guests that could not be reached, waves that were never begun and runs that
     ended early are in it. It costs no module execution.
   - With C(--check) the report says for each file and container how it differs from what would be applied, with
     fingerprints in the place of secrets.
-  - Playbooks that look at no guest's health are left alone.
+  - Playbooks that judge no guest's health are left alone.
 requirements:
   - enable it in C(ansible.cfg), as this collection's own does
 options:
@@ -116,7 +116,7 @@ class CallbackModule(CallbackBase):
         guest.error = " ".join(said) or f"no connection to {result.host.get_vars().get('ansible_host', guest.name)}"
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        # Where no guest could be reached, only the name tells whether the playbook would have looked at them.
+        # Where no guest could be reached, only the name says whether the playbook would have judged them.
         if not self._looked_at_health and not (any(stats.dark) and self._playbook in _PLAYBOOKS):
             return
         for guest in self._guests.values():

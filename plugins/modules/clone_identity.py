@@ -50,20 +50,20 @@ def main() -> None:
     """Look, make anew."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     shared = _identity.observed()
-    mended = [what for what in shared if what != "hostname"]
+    renewed = [what for what in shared if what != "hostname"]
     if not module.check_mode:
-        if "machine-id" in mended:
+        if "machine-id" in renewed:
             new_machine_id(module)
-        if "ssh-host-keys" in mended:
+        if "ssh-host-keys" in renewed:
             new_host_keys(module)
     if "hostname" in shared:
         module.warn("the guest still has the golden image's host name; playbooks/pve_hostname.yml gives it its own")
     module.exit_json(
-        changed=bool(mended),
+        changed=bool(renewed),
         shared=shared,
         diff={
-            "before": "".join(f"{what} of the golden image\n" for what in mended),
-            "after": "".join(f"{what} of its own\n" for what in mended),
+            "before": "".join(f"{what} of the golden image\n" for what in renewed),
+            "after": "".join(f"{what} of its own\n" for what in renewed),
         },
     )
 
@@ -77,7 +77,7 @@ def new_machine_id(module: AnsibleModule) -> None:
 
 
 def new_host_keys(module: AnsibleModule) -> None:
-    """A server that holds the old keys open must be told."""
+    """A server that holds the old keys open must read the new ones."""
     for path in glob.glob(_identity.HOST_KEYS) + glob.glob(f"{_identity.HOST_KEYS}.pub"):
         _files.remove_if_there(path)
     module.run_command(["ssh-keygen", "-A"], check_rc=True)

@@ -134,11 +134,11 @@ def main() -> None:
         module.fail_json(msg=str(error))
     tally = _audit.Tally()
     allowed = [_audit.Allowed(**entry) for entry in module.params["allow"]]
-    findings, right = _audit.sort_out(observe(module.params, known, tally), allowed)
+    findings, permitted = _audit.sort_out(observe(module.params, known, tally), allowed)
     report: dict[str, Any] = {
         "changed": False,
         "findings": [finding._asdict() for finding in findings],
-        "allowed": right,
+        "allowed": permitted,
         "looked_at": vars(tally),
     }
     if findings:
@@ -159,7 +159,7 @@ def observe(
             yield _audit.Finding(_identity.MACHINE_ID, "not sealed", 0)
     yield from _engine_state()
     yield from _audit.files("/", known, tally)
-    # What could not be looked at is not clean.
+    # What could not be examined is not clean.
     yield from (_audit.Finding(path, "can't be read", -1) for path in tally.unreadable)
     if os.path.isdir(params["mirror"]):
         yield from _audit.history(params["mirror"], known)

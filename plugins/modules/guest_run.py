@@ -50,7 +50,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "task": {"type": "str", "choices": ["begin", "judge", "end", "unlock"], "required": True},
-            # Explicitly not no_log: its values come back in the result, where they would be masked and so lost. The
+            # Explicitly not no_log: its values come back in the result, where they would be masked. The
             # task's own no_log keeps them out of every log.
             "arguments": {"type": "dict", "required": True, "no_log": False},
         },

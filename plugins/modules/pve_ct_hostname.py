@@ -369,7 +369,7 @@ def describe(
     """A guest's part of the result, after its name was brought into effect."""
     guest = outcome.guest
     read = guests.get(guest.vmid, guest)
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "node": guest.node,
         "before": read.name,
         "written": outcome.written,
@@ -378,29 +378,29 @@ def describe(
     problem, note = outcome.problem, ""
     if guest.name and guest.kind == "lxc" and not (problem and not outcome.written):
         effect = _effect.take_effect(client, guest, outcome.written, policy)
-        told |= {"status": "running" if guest.running else "stopped", "actions": effect.done, **effect.legs}
+        entry |= {"status": "running" if guest.running else "stopped", "actions": effect.done, **effect.legs}
         problem, note = problem or effect.problem, effect.note
-    told["result"] = "failed" if problem else "renamed" if outcome.written else "right"
-    return told | ({"message": problem or note} if problem or note else {})
+    entry["result"] = "failed" if problem else "renamed" if outcome.written else "right"
+    return entry | ({"message": problem or note} if problem or note else {})
 
 
 def finish(module: AnsibleModule, client: _effect.Client, report: dict[str, dict[str, Any]]) -> None:
     """Hand the result over."""
-    failed = {vmid: told["message"] for vmid, told in report.items() if told["result"] == "failed"}
-    results = [told["result"] for told in report.values()]
-    writes = sum(told.pop("written") for told in report.values())
+    failed = {vmid: entry["message"] for vmid, entry in report.items() if entry["result"] == "failed"}
+    results = [entry["result"] for entry in report.values()]
+    writes = sum(entry.pop("written") for entry in report.values())
     before, after = differences(report)
     counts = {name: results.count(name) for name in ("right", "renamed", "elsewhere", "failed")}
     restart_needed = [
         int(vmid)
-        for vmid, told in report.items()
-        if told.get("status") == "running" and told["running"]["effective"] == "next start"
+        for vmid, entry in report.items()
+        if entry.get("status") == "running" and entry["running"]["effective"] == "next start"
     ]
     result: dict[str, Any] = {
         "changed": bool(before or after),
         "guests": report,
         "failed_guests": failed,
-        "elsewhere": {vmid: told["node"] for vmid, told in report.items() if told["result"] == "elsewhere"},
+        "elsewhere": {vmid: entry["node"] for vmid, entry in report.items() if entry["result"] == "elsewhere"},
         "restart_needed": restart_needed,
         "counts": counts | {"writes": writes},
         "summary": summarise(client.node or "all nodes", counts, restart_needed),
@@ -409,9 +409,9 @@ def finish(module: AnsibleModule, client: _effect.Client, report: dict[str, dict
         "diff": {"before": before, "after": after},
     }
     if failed:
-        told = [f"{vmid} {message}" for vmid, message in failed.items()]
-        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        module.fail_json(msg=f"{len(told)} of {len(report)} guests: {'; '.join(told[:_SHOWN])}{more}", **result)
+        entry = [f"{vmid} {message}" for vmid, message in failed.items()]
+        more = f"; and {len(entry) - _SHOWN} more" if len(entry) > _SHOWN else ""
+        module.fail_json(msg=f"{len(entry)} of {len(report)} guests: {'; '.join(entry[:_SHOWN])}{more}", **result)
     module.exit_json(**result)
 
 
@@ -426,11 +426,11 @@ def summarise(where: str, counts: dict[str, int], restart_needed: list[int]) -> 
 def differences(report: dict[str, dict[str, Any]]) -> tuple[str, str]:
     """What was one way before and is another now, as two texts."""
     before, after = "", ""
-    for vmid, told in report.items():
-        if told.get("configured", {}).get("name", told["before"]) != told["before"]:
-            before += f"{vmid}: {told['before']}\n"
-            after += f"{vmid}: {told['configured']['name']}\n"
-        after += "".join(f"{vmid}: {action}\n" for action in told["actions"])
+    for vmid, entry in report.items():
+        if entry.get("configured", {}).get("name", entry["before"]) != entry["before"]:
+            before += f"{vmid}: {entry['before']}\n"
+            after += f"{vmid}: {entry['configured']['name']}\n"
+        after += "".join(f"{vmid}: {action}\n" for action in entry["actions"])
     return before, after
 
 

@@ -53,7 +53,7 @@ class Report(TypedDict):
 
 @dataclasses.dataclass
 class Guest:
-    """What was seen of one guest while a playbook ran."""
+    """What was observed of one guest while a playbook ran."""
 
     name: str
     seconds: float = 0.0

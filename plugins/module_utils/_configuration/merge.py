@@ -90,7 +90,7 @@ def resolve(
         what = ", ".join(CONTROLLER_KEYS[key] for key in missing)
         where = controller_file if controller_document is not None else f"{controller_file}, which does not exist"
         if was_configured:
-            # Half-written, or lost. To call that waiting would leave what is wrong with the guest as it is, silently.
+            # Half-written, or gone. To call that waiting would leave the guest as it is, silently.
             problems.append(f"{where}: found no {what}; expected what this guest was converged with before")
         else:
             waiting_for = f"{what} in {where}"

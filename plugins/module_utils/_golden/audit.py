@@ -46,7 +46,7 @@ class Allowed(NamedTuple):
 
 @dataclass
 class Tally:
-    """How much was looked at. packaged are files that are as their package has them."""
+    """How much was examined. packaged are files that are as their package has them."""
 
     files: int = 0
     bytes: int = 0
@@ -56,7 +56,7 @@ class Tally:
 
 def sort_out(findings: Iterable[Finding], allowed: list[Allowed]) -> tuple[list[Finding], list[dict[str, Any]]]:
     """Findings that nobody has allowed, and those that somebody has, with the reason."""
-    wrong, right = [], []
+    wrong, permitted = [], []
     for finding in findings:
         reasons = [
             entry.reason
@@ -64,10 +64,10 @@ def sort_out(findings: Iterable[Finding], allowed: list[Allowed]) -> tuple[list[
             if fnmatchcase(finding.path, entry.path) and entry.kind in ("*", finding.kind)
         ]
         if reasons:
-            right.append(finding._asdict() | {"reason": reasons[0]})
+            permitted.append(finding._asdict() | {"reason": reasons[0]})
         else:
             wrong.append(finding)
-    return wrong, right
+    return wrong, permitted
 
 
 def files(root: str, known: list[_secret_scan.Fingerprint], tally: Tally) -> Iterator[Finding]:

@@ -130,11 +130,11 @@ _NAMED = {
 
 
 def scan(data: Data, known: Iterable[Fingerprint], name: str = "") -> Iterator[Found]:
-    """What is found in bytes or in a mapped file whose base name is name. Each kind is told once, where it is first."""
-    told = set()
+    """What is found in bytes or in a mapped file whose base name is name. Each kind once, where it is first."""
+    found = set()
     for fingerprint in known:
-        if fingerprint.name not in told and (offset := _find(data, fingerprint)) is not None:
-            told.add(fingerprint.name)
+        if fingerprint.name not in found and (offset := _find(data, fingerprint)) is not None:
+            found.add(fingerprint.name)
             yield Found(fingerprint.name, offset)
     for kind, pattern in _SHAPE_PATTERNS.items():
         if match := pattern.search(data):

@@ -90,23 +90,23 @@ def outlive(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     ours, its = os.pipe()
 
     def answer() -> None:
-        told: dict[str, Any]
+        outcome: dict[str, Any]
         try:
-            told = {"result": work()}
+            outcome = {"result": work()}
         except OSError as error:
-            told = {"error": f"{error.filename or 'the system'}: {error.strerror}"}
+            outcome = {"error": f"{error.filename or 'the system'}: {error.strerror}"}
         except Exception as error:
-            told = {"error": str(error) or type(error).__name__}
+            outcome = {"error": str(error) or type(error).__name__}
         with os.fdopen(its, "w") as stream:
-            json.dump(told, stream)
+            json.dump(outcome, stream)
 
     run_detached(answer, keep=(its,))
     os.close(its)
     with os.fdopen(ours) as stream:
-        told = json.loads(stream.read() or '{"error": "it was ended by something before it was done"}')
-    if "error" in told:
-        raise CommandError(told["error"])
-    result: dict[str, Any] = told["result"]
+        outcome = json.loads(stream.read() or '{"error": "it was ended by something before it was done"}')
+    if "error" in outcome:
+        raise CommandError(outcome["error"])
+    result: dict[str, Any] = outcome["result"]
     return result
 
 

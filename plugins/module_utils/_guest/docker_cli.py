@@ -29,7 +29,7 @@ class PullError(Exception):
 class Credential:
     """A registry's user name and password, in a configuration of Docker's that lives in memory and for a while only.
 
-    Docker takes them from a file alone: `docker login` leaves it behind, and arguments are seen by everybody.
+    Docker takes them from a file alone: `docker login` leaves it behind, and arguments are visible to everybody.
     """
 
     def __init__(self, registry: str, username: str, password: str) -> None:
@@ -93,9 +93,9 @@ def _watch(command: list[str], silence: float) -> tuple[int | None, str]:
 
 
 def _reason(code: int | None, said: str, silence: float) -> str:
-    """Why a pull failed, and what helps where the registry's own words do not tell."""
+    """Why a pull failed, and what helps where the registry's own words do not say."""
     if code is None:
-        return f"nothing more of it came for {silence:g} s; run this again when the way to the registry is well"
+        return f"nothing more of it came for {silence:g} s; run this again when the registry is in reach"
     if "toomanyrequests" in said.lower():
         return (
             f"the registry's rate limit is reached ({said}); log in to it on the guest with 'docker login', wait "

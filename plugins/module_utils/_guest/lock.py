@@ -4,8 +4,7 @@
 """One converge at a time on a guest: of its own units, of an operator over SSH, by hand. Private to this collection.
 
 A run is many executions of modules, so no process on the guest can hold a lock for it. What is held is a lease, in a
-file that a boot takes away: for an hour, or until the run gives it back. The lease of a process that is seen to be gone
-is void; only who shares the process's namespace can see that.
+file that a boot takes away: for an hour, or until the run gives it back. The lease of a process that has ended is void; only who shares the process's namespace can see that.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _LEASE = 3600.0  # seconds on the monotonic clock, which no change of the time m
 
 
 class Holder(NamedTuple):
-    """A run: a name for people, its process, and the namespace in which that process can be seen."""
+    """A run: a name for people, its process, and the namespace in which that process is visible."""
 
     name: str
     process: int
@@ -35,14 +34,14 @@ def myself(name: str, process: int) -> Holder:
 
 
 def is_gone(holder: Holder) -> bool:
-    """Whether the holder's process is seen from here to have ended."""
+    """Whether the holder's process is visible from here, and has ended."""
     return holder.namespace == _namespace() and not os.path.exists(f"/proc/{holder.process}")
 
 
 def take(wanted: Holder, void: Holder | None = None) -> Holder | None:
     """Take or renew the lock. Returns who holds it where that is somebody else.
 
-    void is a holder that whoever asks has seen to be gone.
+    void is a holder that the asking machine knows to be gone.
     """
     with _exclusive():
         found = held()

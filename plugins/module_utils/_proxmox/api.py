@@ -158,7 +158,7 @@ class ApiClient:
         try:
             self._asked(self._lxc(guest).config.put, guest.vmid, hostname=name, digest=guest.digest)
         except _NoAnswer as error:
-            # It may have been written: looking again will tell.
+            # It may have been written: reading it again will show.
             raise Problem(str(error)) from error
 
     def restart(self, guest: Container) -> None:
@@ -172,7 +172,7 @@ class ApiClient:
                     raise Problem(f"could not be restarted: {state.get('exitstatus')}")
                 return
             time.sleep(0.5)
-        raise Problem(f"was told to restart and is not done with that in {_RESTART:g} seconds")
+        raise Problem(f"was asked to restart and has not done so in {_RESTART:g} seconds")
 
     def _lxc(self, guest: Container) -> Any:
         return self._api.nodes(guest.node).lxc(guest.vmid)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Policy(NamedTuple):
     """What is done for a running guest whose name is not in effect: how is report, rename or restart.
 
-    window is when guests may be restarted; check says to tell only what would be done.
+    window is when guests may be restarted; check: say only what would be done.
     """
 
     how: str

@@ -17,7 +17,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._proxmox.plan im
     Unusable,
 )
 
-_PAUSE = 2.0  # seconds between two looks at what is locked
+_PAUSE = 2.0  # seconds between two tries of what is locked
 
 
 class Client(Protocol):

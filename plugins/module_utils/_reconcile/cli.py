@@ -167,7 +167,7 @@ def _play(settings: _state.Settings, why: str) -> int:
         command = ["ansible-pull", "--url", f"file://{settings.mirror}", "--checkout", settings.ref, "--full"]
         command += ["--directory", settings.checkout, *words, "playbooks/first_boot.yml"]
     os.makedirs(settings.checkout, mode=0o755, exist_ok=True)
-    # A checkout below ansible_collections/NAMESPACE/NAME is a collection for whoever is told of the folder above.
+    # Ansible finds the checkout, below ansible_collections/NAMESPACE/NAME, by the folder above these.
     collections = settings.checkout.rpartition("/ansible_collections/")[0]
     environment = os.environ | {
         "ANSIBLE_COLLECTIONS_PATH": f"{collections}:/usr/share/ansible/collections",

@@ -72,7 +72,7 @@ def decide(observed: Observed) -> Answer:
         waits = observed.converged["result"] == "waiting"
         return Answer(False, "waiting for a configuration" if waits else "nothing to do")
     retry = _state.retry_at(observed.failures, key(observed), observed.now)
-    # Three services on one lost network say the same.
+    # Three services on one missing network say the same.
     why = "; ".join(dict.fromkeys(reasons))
     if retry:
         number = observed.failures.number

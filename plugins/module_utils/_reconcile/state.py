@@ -97,7 +97,7 @@ def input_digests(paths: Iterable[str]) -> dict[str, str]:
 
 
 def head(mirror: str, ref: str) -> str:
-    """The commit of a branch of a repository, "" where that can't be told. Without Git: this is the gate's."""
+    """The commit of a branch of a repository, "" where that can't be read. Without Git: this is the gate's."""
     try:
         with open(os.path.join(mirror, "refs/heads", ref), encoding="ascii") as stream:
             return stream.read().strip()
@@ -134,7 +134,7 @@ def set_pause(state_dir: str, held: Pause | None) -> None:
 
 
 def failures(state_dir: str) -> Failures:
-    """The failures since a converge last ended well."""
+    """The failures since the last successful converge."""
     found = _read(os.path.join(state_dir, "failures.json")) or {}
     try:
         return Failures(int(found["number"]), float(found["last"]), str(found["of"]))

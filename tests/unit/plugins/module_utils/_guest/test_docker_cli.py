@@ -66,7 +66,7 @@ def test_a_transfer_that_stands_still_is_given_up(docker, tmp_path):
         _docker_cli.pull(done, PIN, 0.3)
     assert time.monotonic() - start < 5
     assert str(failed.value) == (
-        WHY + "nothing more of it came for 0.3 s; run this again when the way to the registry is well"
+        WHY + "nothing more of it came for 0.3 s; run this again when the registry is in reach"
     )
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
