@@ -15,7 +15,8 @@ author:
   - The felhom.base_infra maintainers (@felhom)
 description:
   - At the end of C(health.yml) and C(site.yml) it says how many guests are healthy, which were changed, healed, failed
-    or out of reach, and which were slowest. It writes C(health.html), one page that needs no network, and C(health.json).
+    or out of reach, and which were slowest. It writes C(health.html), one page that needs no network, and
+    C(health.json).
   - It is a callback and not a task, so that guests that could not be reached, waves that were never begun and runs that
     ended early are in it. It costs no module execution.
   - With C(--check) the report says for each file and container how it differs from what would be applied, with

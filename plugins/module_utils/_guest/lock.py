@@ -4,7 +4,8 @@
 """One converge at a time on a guest: of its own units, of an operator over SSH, by hand. Private to this collection.
 
 A run is many executions of modules, so no process on the guest can hold a lock for it. What is held is a lease, in a
-file that a boot takes away: for an hour, or until the run gives it back. The lease of a process that has ended is void; only who shares the process's namespace can see that.
+file that a boot takes away: for an hour, or until the run gives it back. The lease of a process that has ended is void;
+only who shares the process's namespace can see that.
 """
 
 from __future__ import annotations
