@@ -25,14 +25,8 @@ class Guest:
         self.answers = list(answers)
 
     def run(self, name: str, arguments: dict[str, Any], variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        task = SimpleNamespace(
-            args=arguments,
-            async_val=0,
-            check_mode=False,
-            action=f"felhom.base_infra.{name}",
-            register=None,
-            no_log=False,
-        )
+        task = SimpleNamespace(args=arguments, async_val=0, check_mode=False, register=None, no_log=False)
+        task.action = f"felhom.base_infra.{name}"
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
         templar = SimpleNamespace(template=lambda value: value)
         module = importlib.import_module(f"ansible_collections.felhom.base_infra.plugins.action.{name}")
@@ -109,16 +103,12 @@ def test_a_lock_of_a_run_that_is_gone_from_here_is_void(monkeypatch):
 
 def test_settling_asks_the_guest_once_for_all_that_is_pending():
     other = APPLIED | {"name": "other", "changed": False, "pending": False}
-    answer = {
-        "changed": True,
-        "wrong": {},
-        "stacks": {"web": {"state": "kept", "recreated": ["web"], "containers": {}}},
-    }
-    guest = Guest(answer)
+    kept = {"state": "kept", "recreated": ["web"], "containers": {}}
+    guest = Guest({"changed": True, "wrong": {}, "stacks": {"web": kept}})
     done = guest.run("compose_settle", {"applied": [APPLIED, other, {"skipped": True}, {"failed": True, "msg": "x"}]})
     assert [asked["arguments"]["stacks"] for asked in guest.asked] == [["web"]]
     assert done["changed"] and not done.get("failed")
-    assert done["stacks"]["web"] == {"changed": True, "timings": {"apply": 0.5}} | answer["stacks"]["web"]
+    assert done["stacks"]["web"] == {"changed": True, "timings": {"apply": 0.5}} | kept
     assert done["stacks"]["other"] == {"changed": False, "timings": {"apply": 0.5}}
 
 
