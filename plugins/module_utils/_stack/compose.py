@@ -32,9 +32,8 @@ def start(project: str, project_dir: str, recreate: list[str], then: Callable[[]
 
     recreate are services that Compose would leave as they are although they have to be made anew.
     """
+    forget(project)
     os.makedirs(_folder(), mode=0o700, exist_ok=True)
-    _wait_until_free(project)
-    _files.remove_if_there(_result(project))
     lock = os.open(_lock(project), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
 
@@ -48,6 +47,14 @@ def start(project: str, project_dir: str, recreate: list[str], then: Callable[[]
         _commands.run_detached(work, keep=(lock,))
     finally:
         os.close(lock)
+
+
+def forget(project: str) -> None:
+    """Wait until Compose has ended, and forget what came of it: a change that needs no Compose has no result of it."""
+    if os.path.exists(_lock(project)):
+        _wait_until_free(project)
+        _files.remove_if_there(_lock(project))
+        _files.remove_if_there(_result(project))
 
 
 def result(project: str) -> str:

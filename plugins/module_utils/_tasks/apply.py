@@ -81,6 +81,7 @@ def present(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
         healthy = _wait.healthy_services(recorded, engine)
         generation = _desired.generation(stack, params, healthy, ids)
         _generations.save(_paths.STATE_DIR, stack.name, _generations.NEXT, generation)
+        _compose.forget(stack.name)
         _settle.forget_outcome(stack.name)
         _failpoints.failpoint(f"{stack.name}: journal written")
         try:
@@ -90,13 +91,14 @@ def present(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
         _failpoints.failpoint(f"{stack.name}: files written")
         if any(reason.remedy == "displace" for reason in reasons):
             result |= _takeover.move_aside(_paths.STATE_DIR, params, generation)
+
+        def watch() -> None:
+            _guard.settle_if_left_alone(stack.name, params["nonce"], run)
+
         if recreate or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons):
-            _compose.start(
-                stack.name,
-                stack.record["project_dir"],
-                recreate,
-                lambda: _guard.settle_if_left_alone(stack.name, params["nonce"], run),
-            )
+            _compose.start(stack.name, stack.record["project_dir"], recreate, watch)
+        else:
+            _commands.run_detached(watch)
         _failpoints.failpoint(f"{stack.name}: started")
     if not params["settle"]:
         return result | {"pending": True}

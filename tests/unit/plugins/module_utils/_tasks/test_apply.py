@@ -131,6 +131,19 @@ def test_rendered_asks_no_engine(guest):
     assert (guest.folder / "docker-compose.yml").exists()
 
 
+def test_a_change_without_compose_is_not_judged_by_what_compose_said_before(guest):
+    apply(guest, settle=True)
+    guest.fail("up --detach")
+    guest.params["contents"]["traefik.yml"] = "ping: {entryPoint: web}\n"
+    assert apply(guest, settle=True)["wrong"]["traefik"].startswith("Error: planted")
+    (guest.folder / "fails").unlink()
+    guest.params["contents"] |= {"traefik.yml": "ping: {}\n", "dynamic.yml": "tls: {options: {}}\n"}
+    before = guest.told()
+    done = apply(guest, settle=True)
+    assert (done["reasons"], done["state"], done["wrong"]) == (["dynamic.yml has other content"], "kept", {})
+    assert "up" not in guest.told().removeprefix(before).split()
+
+
 def test_the_journal_of_a_change_holds_what_undoes_it(guest):
     apply(guest, settle=True)
     guest.params["contents"]["traefik.yml"] = "ping: {entryPoint: web}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest import lock as _lock
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import commands as _commands, lock as _lock
 from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import (
     apply as _apply,
     guard as _guard,
@@ -51,6 +51,18 @@ def test_the_lock_of_a_run_that_did_not_come_to_its_end_is_given_back(left_alone
     guard(left_alone)
     assert _lock.held() is None
     assert not (left_alone.folder / "state/ledger.jsonl").exists()
+
+
+def test_a_change_without_compose_is_guarded_too(left_alone, monkeypatch):
+    """Only its files are new, and so the only trace of it is the journal."""
+    _settle.settle(left_alone.module, {"stacks": ["traefik"], "run": left_alone.params["run"]})
+    watched = []
+    monkeypatch.setattr(_commands, "run_detached", lambda work, **_options: watched.append(work))
+    left_alone.params["contents"]["dynamic.yml"] = "tls: {options: {}}\n"
+    assert _apply.apply(left_alone.module, left_alone.params)["pending"]
+    (work,) = watched
+    work()
+    assert left_alone.generation("next") is None
 
 
 def test_it_leaves_alone_another_change(left_alone):
