@@ -7,8 +7,10 @@ Absolute figures move with the machine, ratios hold. They are written to build/b
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
@@ -74,8 +76,8 @@ def main() -> None:
     pve.show(pve_seconds)
     ratios = ratios_of(measured) | guests.ratios(of_fleet) | pve_figures
     ratios |= {
-        "noop_module_executions": executions["ours"],
-        "three_changed_stacks_module_executions": executions["three changed stacks"],
+        "noop_module_executions": executions["ours"].total(),
+        "three_changed_stacks_module_executions": executions["three changed stacks"].total(),
     }
     found = {"measured": measured, "first_boot_seconds": phases, "fleet": of_fleet, "pve_seconds": pve_seconds}
     report = ROOT / "build/bench.json"
@@ -215,9 +217,10 @@ def first_boot() -> dict[str, float]:
     }
 
 
-def count_executions(command: list[str]) -> int:
+def count_executions(command: list[str]) -> Counter[str]:
     """Modules that a run has executed: Ansible names each one's file, those that actions start on their own too."""
-    return run(BED, "shell", GUEST, *command, "-vvv").count("Using module file ")
+    said = run(BED, "shell", GUEST, *command, "-vvv")
+    return Counter(Path(file).stem for file in re.findall(r"Using module file (\S+)", said))
 
 
 def ratios_of(measured: dict) -> dict[str, float]:
@@ -246,12 +249,15 @@ def ratio(one: float, other: float) -> float:
     return round(one / other, 3)
 
 
-def show(measured: dict, executions: dict[str, int]) -> None:
+def show(measured: dict, executions: dict[str, Counter[str]]) -> None:
     for comparison, contenders in measured.items():
         print(f"\n{comparison:<34} {'wall s':>8} {'CPU s':>8}   medians of {rounds(contenders)}")
         for name, seen in contenders.items():
             print(f"  {name:<32} {median(seen['wall']):8.2f} {median(seen['cpu']):8.2f}")
-    print("\nmodule executions: " + ", ".join(f"{name} {number}" for name, number in executions.items()))
+    print("\nmodule executions")
+    for name, counted in executions.items():
+        each = ", ".join(f"{module} {number}" for module, number in counted.items())
+        print(f"  {name:<32} {counted.total():>4}  {each}")
 
 
 def rounds(contenders: dict) -> int:
