@@ -168,7 +168,7 @@ def test_an_interrupted_bake_is_finished_by_the_next(host, play):
     command = ["ansible-playbook", "-i", "inventories/demo", "playbooks/bake.yml", "-e", "base_infra_hosts=golden"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as bake:
         for line in bake.stdout:
-            if "base_cloudflared : Have" in line:
+            if "base_cloudflared : Pull" in line:
                 bake.send_signal(signal.SIGKILL)
     assert bake.returncode == -signal.SIGKILL
     assert play("bake.yml").status == 0
