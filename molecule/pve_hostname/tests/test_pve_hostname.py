@@ -211,7 +211,7 @@ def test_a_thousand_guests(thousand, cost):
 
 def summary(run) -> str:
     """The line that starts with the node."""
-    text = run.output[run.output.index("Show what was done") :]
+    text = run.output[run.output.index("Show the summary") :]
     return next(part for part in text.replace("'", '"').split('"') if part.startswith(("pve1: ", "all nodes: ")))
 
 

@@ -139,7 +139,7 @@ def history(repository: str, known: list[_secret_scan.Fingerprint]) -> Iterator[
     """What is found in any object of a Git repository: content, messages and names of all that ever was committed."""
     command = ["git", "-c", "safe.directory=*", "--git-dir", repository, "cat-file", "--batch-all-objects", "--batch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as git:
-        objects = cast("IO[bytes]", git.stdout)  # a pipe was asked for
+        objects = cast(IO[bytes], git.stdout)  # a pipe was asked for
         while header := objects.readline():
             name, kind, *size = header.decode().split()
             if not size:

@@ -63,7 +63,7 @@ KINDS = {
     "container_image": ("recreate",),
     "container_state": ("up", "recreate"),
     "container_unhealthy": ("recreate",),
-    "network_missing": ("up",),
+    "network_missing": ("recreate",),
     "network_lost": ("recreate",),
 }
 
@@ -196,7 +196,8 @@ def _container_reasons(
     for network in want["networks"]:
         if network not in networks:
             text = f"network {network} does not exist"
-            reasons.append(Reason("network_missing", service, text, "up"))
+            # The container keeps to the one that is gone: "could not find a network matching network mode 61459c92…"
+            reasons.append(Reason("network_missing", service, text, "recreate"))
         elif container.networks.get(network, "") != networks[network] and _was_started(container):
             # compose up calls such a container "Running" while the proxy answers 404 for it
             text = f"container {name} is not attached to today's network {network}"

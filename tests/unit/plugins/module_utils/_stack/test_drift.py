@@ -89,7 +89,7 @@ def test_an_absent_image_names_the_pin(applied):
 
 def test_a_deleted_network(applied):
     stack, engine = applied
-    assert kinds(all_reasons(stack, engine._replace(networks={}))) == [("network_missing", "traefik", "up")]
+    assert kinds(all_reasons(stack, engine._replace(networks={}))) == [("network_missing", "traefik", "recreate")]
 
 
 def test_two_containers_of_one_service(applied):

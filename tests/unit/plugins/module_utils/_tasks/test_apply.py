@@ -106,6 +106,17 @@ def test_what_the_stack_needs_and_does_not_own_is_made(guest):
     assert "volume create data" in guest.told() and "network create traefik-public" in guest.told()
 
 
+def test_a_container_whose_network_is_gone_is_made_anew_on_the_new_one(guest):
+    apply(guest, settle=True)
+    guest.engine = guest.engine._replace(networks={})
+    before = guest.told()
+    apply(guest)
+    assert _compose.result("traefik") == ""
+    made, recreated, _up = guest.told().removeprefix(before).splitlines()
+    assert made == "network create traefik-public"
+    assert recreated.endswith("up --detach --pull never --force-recreate --no-deps -- traefik")
+
+
 def test_a_change_while_another_run_has_the_lock_is_refused(guest):
     assert _lock.take(_lock.Holder(**OTHER)) is None
     with pytest.raises(Refused, match="another run is at work on this guest: root@other, process 7"):
