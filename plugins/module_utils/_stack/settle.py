@@ -140,7 +140,7 @@ def _report(generations: Generations, state: str) -> dict[str, dict[str, Any]]:
         return {}
     engine, report = _engine.observe(), {}
     for stack, generation in generations.items():
-        ids = {container.service: container.id for container in engine.containers if container.project == stack}
+        ids = _wait.ids(stack, engine)
         before = generation["ids_before"]
         report[stack] = {
             "state": state,

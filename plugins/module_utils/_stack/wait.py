@@ -87,6 +87,11 @@ def healthy_services(stacks: dict[str, dict[str, Any]], engine: _engine.Engine) 
     )
 
 
+def ids(stack: str, engine: _engine.Engine) -> dict[str, str]:
+    """The ids of a stack's containers by service, to tell later which were made anew."""
+    return {container.service: container.id for container in engine.containers if container.project == stack}
+
+
 def containers(stack: str, record: dict[str, Any], engine: _engine.Engine) -> dict[str, dict[str, str]]:
     """A stack's containers by service, for a result."""
     found = {container.service: container for container in engine.containers if container.project == stack}

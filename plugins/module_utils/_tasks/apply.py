@@ -77,7 +77,7 @@ def present(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
         misled = _started_with_foreign_content(stack, params["files"], before, reasons, engine)
         recreate = _desired.services_to_recreate(params, reasons, misled)
         _bring_what_is_outside(module, params, reasons, engine)
-        ids = {container.service: container.id for container in engine.containers if container.project == stack.name}
+        ids = _wait.ids(stack.name, engine)
         healthy = _wait.healthy_services(recorded, engine)
         generation = _desired.generation(stack, params, healthy, ids)
         _generations.save(_paths.STATE_DIR, stack.name, _generations.NEXT, generation)

@@ -94,7 +94,7 @@ def _apply(previous: dict[str, dict[str, Any]], run: _lock.Holder) -> None:
         engine = _engine.observe()
         healthy = _wait.healthy_services(_manifest.known(state_dir)["stacks"], engine)
         for stack, generation in previous.items():
-            ids = {container.service: container.id for container in engine.containers if container.project == stack}
+            ids = _wait.ids(stack, engine)
             applied = {"healthy_before": healthy, "ids_before": ids, "displaced": [], "units": [], "run": run._asdict()}
             _generations.save(state_dir, stack, _generations.NEXT, generation | applied)
             _generations.write_files(generation, _generations.load(state_dir, stack, _generations.GOOD))
