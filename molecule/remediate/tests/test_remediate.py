@@ -190,7 +190,7 @@ def test_a_network_that_comes_after_the_proxy(guest, heal):
         guest.run("cp /run/resolv.conf /etc/resolv.conf")
     # As if five minutes had passed.
     guest.run(f"sed -i -E 's/(\"last\": )([0-9.]+)/\\11.0/' {STATE}/certificate.json")
-    assert heal.gate() == (0, "the certificate is to be asked for again")
+    assert heal.gate() == (0, "converge needed: the certificate is to be asked for again")
     heal.now()
     assert guest.changed_since(before) == set()
     assert not guest.host.file(f"{STATE}/certificate.json").exists
