@@ -48,13 +48,16 @@ def judge(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def end(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
     """Observe, judge, mend what a converge mends at its end, write down, give the lock back."""
+    told = {"stacks": arguments["stacks_of_run"], "error": arguments["error"]}
+    if arguments["run"]:
+        arguments = arguments | {"run": arguments["run"] | told}
     try:
         checks, facts = observe(module, arguments)
         if not module.check_mode:
             if arguments["run"].get("kind") == "converge" and _remedies.heal(arguments, facts["certificate"]):
                 checks, facts = observe(module, arguments)
             checks += record(arguments, checks, facts)
-        return result(checks, facts)
+        return result(checks, facts) | told
     finally:
         unlock(module, arguments)
 
