@@ -1,6 +1,7 @@
 """Plays Cloudflare's edge for the tunnel's stand-in: registers connections and holds them, and writes down which.
 
-edge.py ADDRESS PORT TUNNEL=DIGEST...   the SHA-256 of the secret of each tunnel that it knows; of others it takes any
+edge.py ADDRESS PORT FOLDER TUNNEL=DIGEST...   the SHA-256 of the secret of each tunnel that it knows; of others it
+takes any. A file in FOLDER, called as a guest's address, has that of the only secret that it takes from there.
 
 The same few words, in datagrams for QUIC and in lines of TCP for HTTP/2: "hello NUMBER TUNNEL DIGEST", "ping", "bye",
 "probe". What is registered, unregistered or lost is a line of JSON on standard output.
@@ -14,6 +15,7 @@ import socketserver
 import sys
 import threading
 import time
+from pathlib import Path
 
 IDLE = 5  # seconds of silence after which a connection of datagrams is lost
 REFUSAL = "Unauthorized: Invalid tunnel secret"
@@ -24,8 +26,8 @@ Peer = tuple[str, int]
 class Edge:
     """The connections there are, of both kinds."""
 
-    def __init__(self, secrets: dict[str, str]) -> None:
-        self._secrets = secrets
+    def __init__(self, secrets: dict[str, str], folder: Path) -> None:
+        self._secrets, self._folder = secrets, folder
         self._connections: dict[tuple[str, Peer], str] = {}
         self._heard: dict[Peer, float] = {}
         self._lock = threading.Lock()
@@ -37,7 +39,7 @@ class Edge:
                 case ["probe"]:
                     return "probe"
                 case ["hello", number, tunnel, digest]:
-                    if self._secrets.get(tunnel, digest) != digest:
+                    if self._expected(peer[0], tunnel) not in (None, digest):
                         self._note("refused", protocol, peer, number)
                         return f"refused {REFUSAL}"
                     self._connections[protocol, peer] = number
@@ -51,6 +53,12 @@ class Edge:
                     self._note("unregistered", protocol, peer, self._connections.pop((protocol, peer)))
                     return "gone"
         return ""
+
+    def _expected(self, guest: str, tunnel: str) -> str | None:
+        try:
+            return (self._folder / guest).read_text()
+        except FileNotFoundError:
+            return self._secrets.get(tunnel)
 
     def lose(self, protocol: str, peer: Peer) -> None:
         """A connection has ended without a word."""
@@ -72,8 +80,8 @@ class Edge:
         print(json.dumps(noted), flush=True)
 
 
-def serve(address: str, port: int, secrets: dict[str, str]) -> None:
-    edge = Edge(secrets)
+def serve(address: str, port: int, folder: Path, secrets: dict[str, str]) -> None:
+    edge = Edge(secrets, folder)
 
     class Lines(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -104,4 +112,5 @@ def serve(address: str, port: int, secrets: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]), dict(known.split("=") for known in sys.argv[3:]))
+    address, port, folder, *known = sys.argv[1:]
+    serve(address, int(port), Path(folder), dict(each.split("=") for each in known))

@@ -6,6 +6,7 @@ Each fact is of shared/facts, "cloudflared 2026.8.2". Where a wait is tested in 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -99,13 +100,13 @@ def started():
 class Tunnel:
     """An edge, and the program that connects to it."""
 
-    def __init__(self, started) -> None:
-        self._started = started
+    def __init__(self, started, secrets: Path) -> None:
+        self._started, self.secrets = started, secrets
         self.port, self.metrics = free_port(), free_port()
 
     def edge(self) -> Program:
         known = f"{TUNNEL}={hashlib.sha256(SECRET).hexdigest()}"
-        program = self._started(sys.executable, BED / "edge.py", "127.0.0.1", self.port, known)
+        program = self._started(sys.executable, BED / "edge.py", "127.0.0.1", self.port, self.secrets, known)
         end = time.monotonic() + LIMIT
         while time.monotonic() < end:
             try:
@@ -134,8 +135,8 @@ class Tunnel:
 
 
 @pytest.fixture
-def tunnel(started):
-    return Tunnel(started)
+def tunnel(started, tmp_path):
+    return Tunnel(started, tmp_path)
 
 
 @pytest.mark.parametrize("protocol, name", [("auto", "quic"), ("quic", "quic"), ("http2", "http2")])
@@ -262,6 +263,19 @@ def test_a_refused_token_over_http2_is_named_at_once(tunnel):
     assert tunnel.run("tunnel", "ready").ends() == 1
 
 
+def test_a_rotated_secret(tunnel):
+    """Of the bed: what somebody does at Cloudflare; a connection that is there stays, the next one is refused."""
+    edge = tunnel.edge()
+    program = tunnel.run(TUNNEL_TRANSPORT_PROTOCOL="http2")
+    program.says("connIndex=3")
+    (tunnel.secrets / "127.0.0.1").write_text(hashlib.sha256(b"rotated").hexdigest())
+    tunnel.run(TUNNEL_TRANSPORT_PROTOCOL="http2", TUNNEL_METRICS="127.0.0.1:0").says("Unauthorized")
+    assert json.loads(edge.says("refused"))["guest"] == "127.0.0.1"
+    assert tunnel.ready() == (200, 4)
+    rotated = token(s=base64.b64encode(b"rotated").decode())
+    tunnel.run(TUNNEL_TOKEN=rotated, TUNNEL_METRICS="127.0.0.1:0").says("Registered")
+
+
 def test_no_names_end_it(tunnel):
     """real-programs.md: no DNS: exit 1 after 1 s, some ERR lines."""
     inside = ["unshare", "--net"] if shutil.which("unshare") else []
@@ -294,7 +308,7 @@ class OnlyTcp:
     """An edge whose datagrams a network drops."""
 
     def __init__(self, port: int) -> None:
-        self._edge = bed_edge.Edge({})
+        self._edge = bed_edge.Edge({}, BED)
         self.server = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -307,7 +321,7 @@ class OnlyTcp:
             threading.Thread(target=self._talk, args=(connection, peer), daemon=True).start()
 
     def _talk(self, connection: socket.socket, peer: tuple[str, int]) -> None:
-        with connection, connection.makefile("rb") as words:
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as words:
             for line in words:
                 connection.sendall(self._edge.answer("http2", peer, line.decode().split()).encode() + b"\n")
 

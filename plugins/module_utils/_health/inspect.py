@@ -36,7 +36,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._stack import dr
 _DISKS = ("/", "/var/lib/docker")
 _PROXY = "127.0.0.1"  # its ports are published on all addresses
 
-_LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
+_LOG_LINES = 200  # of a log that is searched for what is wrong
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 
@@ -177,10 +177,8 @@ class Survey:
         return self._container("cloudflared")
 
     @cached_property
-    def tunnel_error(self) -> str:
-        """What the tunnel says where it is not connected."""
-        ill = self.tunnel is not None and self.tunnel.health != "healthy"
-        return _of_proxy.tunnel_error(log_of(self.tunnel)) if ill else ""
+    def tunnel_log(self) -> list[str]:
+        return log_of(self.tunnel)
 
     @cached_property
     def controller(self) -> _of_controller.Sight | None:
@@ -241,7 +239,7 @@ class Survey:
             return [check for check in of_containers if check.id == f"container.{name}"]
 
         hops = {
-            "tunnel": of_container("cloudflared") + _of_proxy.tunnel(self.tunnel, self.tunnel_error),
+            "tunnel": of_container("cloudflared") + _of_proxy.tunnel(self.tunnel, self.tunnel_log),
             "proxy": of_container("traefik") + _of_proxy.http(host, self.answers),
             "certificate": _of_proxy.certificate(host, self.served, self.now),
             "app": of_container("filebrowser"),

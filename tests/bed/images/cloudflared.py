@@ -152,7 +152,11 @@ def serve_metrics(host, port):
         def log_message(self, *_words):
             pass
 
-    server = ThreadingHTTPServer((host, port), Metrics)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_request):
+            """Whoever asks need not hear the whole answer."""
+
+    server = Server((host, port), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 

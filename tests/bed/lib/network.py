@@ -18,6 +18,7 @@ from .settings import (
     BED,
     BRIDGE,
     CACHE,
+    EDGE_SECRETS,
     FAULTS,
     GATEWAY,
     KEYS,
@@ -147,10 +148,20 @@ def issuer() -> str:
 def edge(state: str) -> None:
     """Start or stop what plays Cloudflare's edge for the tunnel."""
     if state == "up":
+        EDGE_SECRETS.mkdir(exist_ok=True)
         known = f"{TUNNEL}={hashlib.sha256(TUNNEL_SECRET).hexdigest()}"
-        start_service("edge", sys.executable, BED / "edge.py", GATEWAY, 7844, known)
+        start_service("edge", sys.executable, BED / "edge.py", GATEWAY, 7844, EDGE_SECRETS, known)
     else:
         stop_service("edge")
+
+
+def edge_notes(address: str) -> list[str]:
+    """What the edge saw of one guest's tunnel, each a line of JSON."""
+    try:
+        lines = (RUN / "edge.log").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [line for line in lines if line.startswith("{") and json.loads(line)["guest"] == address]
 
 
 def hub_is_real() -> bool:
