@@ -239,7 +239,8 @@ class Survey:
             return [check for check in of_containers if check.id == f"container.{name}"]
 
         hops = {
-            "tunnel": of_container("cloudflared") + _of_proxy.tunnel(self.tunnel, self.tunnel_log),
+            # Of two that are as bad, the first is what the probe says; the log knows more than the engine.
+            "tunnel": _of_proxy.tunnel(self.tunnel, self.tunnel_log) + of_container("cloudflared"),
             "proxy": of_container("traefik") + _of_proxy.http(host, self.answers),
             "certificate": _of_proxy.certificate(host, self.served, self.now),
             "app": of_container("filebrowser"),
