@@ -23,7 +23,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.c
     Sight,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import state as _state
-from sample import IMAGE, PIN, engine_for
+from sample import IMAGE, PIN, TUNNEL_LOGS, engine_for
 
 CHECKS = {declared.id: declared for declared in (*_registry.CHECKS, *_preflight.CHECKS)}
 REMEDIES = {_check.NOTHING, _check.PASSES, _check.CONVERGED, _check.COMMAND, _check.PERSON, _check.ANOTHER}
@@ -117,7 +117,14 @@ STATES = {
         "missing": ("traefik-public", engine()._replace(networks={})),
     },
     "stack.{stack}": {"ok": ({"traefik": []},), "drift": ({"traefik": ["traefik.yml is missing"]},)},
-    "tunnel": {"ok": (container(), ""), "apart": (container(health="unhealthy"), "Unable to establish")},
+    "tunnel": {
+        "ok": (container(), []),
+        "refused": (container(health="starting"), TUNNEL_LOGS["refused"]),
+        "ended": (container(health="starting"), TUNNEL_LOGS["ended"]),
+        "no_udp": (container(health="starting"), TUNNEL_LOGS["no_udp"]),
+        "late": (container(), TUNNEL_LOGS["late"]),
+        "apart": (container(health="unhealthy"), TUNNEL_LOGS["apart"]),
+    },
     "controller_hostname": {
         "ok": (Sight(BY_HAND), "4f1c0d6b2a94"),
         "ours": (Sight(OURS), "acme-0001"),
