@@ -53,7 +53,7 @@ def test_the_record_is_plain_json_without_any_content(applied):
 
 def test_a_generated_secret_that_lost_its_content_is_not_used(applied, shipped, tmp_path):
     (tmp_path / "secrets/password").write_text("\n")
-    with pytest.raises(_desired.EmptySecret, match="secrets/password: found an empty file"):
+    with pytest.raises(_desired.BadSecret, match="secrets/password: found an empty file"):
         _desired.resolve(shipped)
 
 
