@@ -198,9 +198,10 @@ def is_signing_with_another_key(api: Api, key: str) -> bool:
 
 
 class State(NamedTuple):
-    """What there is after a start: the log in's status, and all accounts, by which it was asked with which token."""
+    """What there is after a start: what the log in gave, and all accounts, with the token by which they were read."""
 
     login: int
+    retry_after: int
     token: str
     accounts: list[dict[str, Any]]
 
@@ -214,7 +215,12 @@ def state(api: Api, wanted: Settings) -> State:
         # The first account was removed, by another one.
         token, answer = login.text, api.accounts(login.text)
     accounts = answer.content if answer.status == 200 else None
-    return State(login.status, token, [account for account in accounts or [] if {"id", "username"} <= set(account)])
+    return State(
+        login.status,
+        login.retry_after,
+        token,
+        [account for account in accounts or [] if {"id", "username"} <= set(account)],
+    )
 
 
 def own(found: State, wanted: Settings) -> dict[str, Any] | None:
@@ -225,7 +231,7 @@ def own(found: State, wanted: Settings) -> dict[str, Any] | None:
 def was_updated(found: State, wanted: Settings) -> bool:
     """Whether the update at the start was made, of every account, as far as that shows."""
     is_in = found.login != 401 or own(found, wanted) is None
-    return is_in and not any(_missing(account, wanted) for account in found.accounts)
+    return is_in and not any(missing(account, wanted) for account in found.accounts)
 
 
 def failure(found: State, wanted: Settings) -> str:
@@ -239,11 +245,11 @@ def failure(found: State, wanted: Settings) -> str:
         return ""
     if found.login == 401:
         return f"{wanted.username} is not let in with the password in {PASSWORD}"
-    missing = _missing(account, wanted)
-    return f"{wanted.username} has no access to {', '.join(missing)}" if missing else ""
+    closed = missing(account, wanted)
+    return f"{wanted.username} has no access to {', '.join(closed)}" if closed else ""
 
 
-def _missing(account: dict[str, Any], wanted: Settings) -> list[str]:
+def missing(account: dict[str, Any], wanted: Settings) -> list[str]:
     """Sources that every account has after a start, and this one has not."""
     has = {scope.get("name") for scope in account.get("scopes") or []}
     wants = [source.name for source in wanted.sources if source.is_everybodys and source.is_listed]
