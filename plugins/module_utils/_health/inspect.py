@@ -188,7 +188,9 @@ class Survey:
     def browser(self) -> _of_browser.Browser | None:
         container = self._container("filebrowser")
         said = _of_browser.start_error(log_of(container))
-        return _browser.observe(self.stacks.get("filebrowser"), container, said, self._params["patience"])
+        return _browser.observe(
+            self.stacks.get("filebrowser"), container, said, self._params["patience"], self._may_probe
+        )
 
     @cached_property
     def controller(self) -> _of_controller.Sight | None:
