@@ -8,6 +8,7 @@ shows these to a browser. What is not there: shares, archives, search, second fa
 
 import base64
 import binascii
+import contextlib
 import fcntl
 import hashlib
 import hmac
@@ -603,7 +604,9 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._answer_to(self._route(path))
         except Answer as answer:
-            self._send(answer)
+            # A client that read the status only may be gone.
+            with contextlib.suppress(ConnectionError):
+                self._send(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PROPFIND = do_MKCOL = _handle
 

@@ -62,16 +62,17 @@ Listed.__doc__ = """A source that was asked for: path is the guest's."""
         "nobody is let in as {username} now: too many tries",
         Remedy(PASSES, "wait some minutes; 'docker logs filebrowser' says from where it is tried"),
     ),
-    other=Outcome("fail", "{answer} to a log in", _LOG),
+    other=Outcome("fail", "{answer}", _LOG),
 )
 def login(say: Any, browser: Browser) -> Iterator[Check]:
     """The first account is let in with the password in the guest's file."""
     outcome = {200: "ok", 403: "second_factor", 401: "refused", 429: "limited"}.get(browser.login, "other")
-    if browser.said:
+    # A start that could not is no more than a line in the log where nothing of it is missing.
+    if browser.said and (outcome == "refused" or not all(listed.has_access for listed in browser.sources)):
         outcome = "not_set"
     elif browser.accounts and browser.username not in browser.accounts:
         outcome = "unknown"
-    answer = f"answers {browser.login}" if isinstance(browser.login, int) else browser.login
+    answer = f"answers {browser.login} to a log in" if isinstance(browser.login, int) else browser.login
     yield say(outcome, username=browser.username, answer=answer, said=browser.said)
 
 

@@ -126,7 +126,7 @@ STATES = {
     "filebrowser.login": {
         "ok": (browser(),),
         "second_factor": (browser(login=403),),
-        "not_set": (browser(said="source not found: /srv/mnt/b (link name: b)"),),
+        "not_set": (browser(login=401, said="source not found: /srv/mnt/b (link name: b)"),),
         "unknown": (browser(login=401, accounts=["boss"]),),
         "refused": (browser(login=401),),
         "limited": (browser(login=429),),
