@@ -36,7 +36,7 @@ def listed(**changes):
         (
             {"login": "FileBrowser gives no answer: timed out"},
             "fail",
-            "FileBrowser gives no answer: timed out to a log in",
+            "FileBrowser gives no answer: timed out",
         ),
     ],
 )
