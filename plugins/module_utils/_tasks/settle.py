@@ -119,8 +119,10 @@ def _apply(previous: dict[str, dict[str, Any]], run: _lock.Holder) -> None:
         engine = _engine.observe()
         healthy = _wait.healthy_services(_manifest.known(state_dir)["stacks"], engine)
         for stack, generation in previous.items():
-            ids = _wait.ids(stack, engine)
+            ids, good = _wait.ids(stack, engine), _generations.load(state_dir, stack, _generations.GOOD)
             applied = {"healthy_before": healthy, "ids_before": ids, "displaced": [], "units": [], "run": run._asdict()}
+            # One of an earlier version of this collection does not say what its program is.
+            applied["program"] = generation.get("program") or (good or {}).get("program", "")
             _generations.save(state_dir, stack, _generations.NEXT, generation | applied)
-            _generations.write_files(generation, _generations.load(state_dir, stack, _generations.GOOD))
+            _generations.write_files(generation, good)
             _compose.start(stack, generation["record"]["project_dir"], [])
