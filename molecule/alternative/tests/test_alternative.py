@@ -116,9 +116,9 @@ def test_file_browser_s_settings(host, customer):
     login = f"{curl} -X POST 'https://{name}:8443/api/auth/login?username=boss'"
     token = host.check_output(f"printf 'X-Password: %s' {shlex.quote(password)} | {login}")
     for source in ("Everything", "Disks"):
-        listing = f"{curl} 'https://{name}:8443/api/resources?source={source}'"
+        listing = f"{curl} 'https://{name}:8443/api/resources?path=/&source={source}'"
         found = json.loads(host.check_output(f"printf 'Authorization: Bearer %s' {shlex.quote(token)} | {listing}"))
-        assert found["name"] == source
+        assert found["source"] == source
     mounts = {mount["Source"]: mount["RW"] for mount in inspect(host, "filebrowser")["Mounts"]}
     assert (mounts["/srv"], mounts["/mnt"]) == (False, True)
     sources = yaml.safe_load(host.file(f"{root}/config/config.yaml").content_string)["server"]["sources"]

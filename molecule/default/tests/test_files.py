@@ -56,16 +56,16 @@ def test_a_restart_keeps_password_and_sessions(host, api):
     before = host.check_output(f"sha256sum {PASSWORD_FILE} {KEY_FILE}")
     token = log_in(host, api)
     host.check_output("docker restart filebrowser")
-    assert api("api/resources?source=Files", f"Authorization: Bearer {token}")[0] == 200
+    assert api("api/resources?path=/&source=Files", f"Authorization: Bearer {token}")[0] == 200
     assert log_in(host, api)
     assert host.check_output(f"sha256sum {PASSWORD_FILE} {KEY_FILE}") == before
 
 
 def test_a_token_signed_with_the_empty_key_is_refused(host, api):
     """Without a key of its own FileBrowser 1.x takes it after every restart."""
-    assert api("api/resources?source=Files", f"Authorization: Bearer {forged('')}")[0] == 401
+    assert api("api/resources?path=/&source=Files", f"Authorization: Bearer {forged('')}")[0] == 401
     key = host.file(KEY_FILE).content_string.strip()
-    assert api("api/resources?source=Files", f"Authorization: Bearer {forged(key)}")[0] == 200
+    assert api("api/resources?path=/&source=Files", f"Authorization: Bearer {forged(key)}")[0] == 200
 
 
 def test_mounts_that_the_controller_made_stay_for_ever(host, guest, play, api):
@@ -102,8 +102,8 @@ def test_mounts_that_the_controller_made_stay_for_ever(host, guest, play, api):
         assert mounts() == {"/mnt/photos": False, "/mnt/archive": True}
         assert guest.ids() == ids
         token = log_in(host, api)
-        code, listing = api("api/resources?source=photos", f"Authorization: Bearer {token}")
-        assert (code, json.loads(listing)["items"]) == (200, ["summer.jpg"])
+        code, listing = api("api/resources?path=/&source=photos", f"Authorization: Bearer {token}")
+        assert (code, json.loads(listing)["files"]) == (200, [{"name": "summer.jpg"}])
     finally:
         host.check_output(f"cat > {COMPOSE_FILE} <<'END'\n{original}END")
         assert play("site.yml").status == 0
