@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from ansible_collections.felhom.base_infra.plugins.module_utils._configuration import values as _values
 
 PROGRAM = Path(__file__).parent / "images/filebrowser.py"
 KEY, PASSWORD = "the-signing-key-of-the-file", "first-password"
@@ -517,3 +518,20 @@ def test_wrong_passwords_lock_an_address_out(browser):
             browser.log_in("wrong", X_Forwarded_For="192.0.2.1")
         _status, headers, _text = browser.ask("POST", "api/auth/login?username=admin", X_Forwarded_For="192.0.2.1")
         assert int(headers["Retry-After"]) > 800
+
+
+def test_it_takes_all_options_of_a_source_that_the_role_lets_through(browser):
+    """Written to 1.5.5's SourceConfig both: what only one of them knows is a mistake of one of them."""
+    right = {bool: True, str: "a", int: 4}
+
+    def filled(wanted):
+        if isinstance(wanted, dict):
+            return {key: filled(inner) for key, inner in wanted.items()}
+        return [filled(wanted[0])] if isinstance(wanted, list) else right[wanted]
+
+    options = filled(_values.SOURCE_OPTIONS) | {"disabled": False}
+    browser.config["server"]["sources"][0]["config"] |= options
+    with browser.running():
+        assert browser.list("A", browser.token())[0] == 200
+    browser.config["server"]["sources"][0]["config"] |= {"indexingInterval": 4}
+    assert browser.end()[0] == 1
