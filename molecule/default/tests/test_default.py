@@ -198,8 +198,8 @@ def test_a_bad_controller_file_changes_nothing_and_is_named(host, guest, play, c
         ),
         # FileBrowser would end at it, and be brought back after a minute.
         (
-            '{"base_filebrowser_storage_paths": [{"path": "/mnt", "name": "A", "options": {"rules": [{"viewable": "y"}]}}]}',
-            "found a text for the option rules[0].viewable of /mnt; expected true or false",
+            '{"base_filebrowser_storage_paths": [{"path": "/a", "name":"A","options": {"rules": [{"viewable": 1}]}}]}',
+            "found a number for the option rules[0].viewable of /a; expected true or false",
         ),
     ],
 )

@@ -20,6 +20,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     paths as _paths,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
+    access as _access,
     check as _check,
     controller as _controller,
     registry as _registry,
@@ -181,6 +182,10 @@ class Survey:
         """What the tunnel says where it is not connected."""
         ill = self.tunnel is not None and self.tunnel.health != "healthy"
         return _of_proxy.tunnel_error(log_of(self.tunnel)) if ill else ""
+
+    @cached_property
+    def access(self) -> list[_of_stacks.Access]:
+        return _access.observe(self._container("filebrowser")) if "filebrowser" in self.stacks else []
 
     @cached_property
     def controller(self) -> _of_controller.Sight | None:

@@ -32,6 +32,7 @@ ASKED = (
     _stacks.pin,
     _stacks.network,
     _stacks.stack,
+    _stacks.access,
     _proxy.tunnel,
     _controller.hostname,
     _controller.paths,

@@ -136,7 +136,7 @@ def mask(text: str, known: Secrets) -> str:
     shown = plain(text)
     hidden: set[int] = set()
     for secret in known.texts:
-        for form in {secret, json.dumps(secret), quote(secret, safe="")}:
+        for form in (secret, json.dumps(secret), quote(secret, safe="")):
             hidden |= _found(plain(form), shown, places)
     kept, was_hidden = [], False
     for place, char in enumerate(text):
