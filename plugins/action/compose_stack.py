@@ -25,6 +25,7 @@ _SHIPPED_AS_GIVEN = (
     "wait_timeout",
     "pull_timeout",
     "foreign",
+    "program",
     "gates",
     "accepted_gates",
     "replaces_units",

@@ -154,6 +154,15 @@ options:
     type: str
     choices: [healthy, running, none]
     default: healthy
+  program:
+    description:
+      - The program that the stack runs, where that needs more of a change than to be started.
+      - V(filebrowser) wants O(files) to have C(config/config.yaml) and C(secrets/admin_password). What would lock
+        everybody out is refused, in check mode too. Before a change is kept, FileBrowser is restarted once if it has
+        just made its database, accounts are freed of links to sources that are gone, and the log in is tried.
+    type: str
+    choices: ['', filebrowser]
+    default: ''
   gates:
     description:
       - Versions that a change of the pin alone must not cross. Crossing one is refused, in check mode too, before

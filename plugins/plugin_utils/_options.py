@@ -80,6 +80,7 @@ STACK: Options = {
     "directories": {"type": "list", "elements": "dict", "default": [], "options": _DIRECTORY},
     "state": {"type": "str", "choices": ["present", "absent", "rendered"], "default": "present"},
     "foreign": {"type": "str", "choices": ["adopt", "fail", "replace"], "default": "adopt"},
+    "program": {"type": "str", "choices": ["", "filebrowser"], "default": ""},
     "gates": {"type": "list", "elements": "dict", "default": [], "options": _GATE},
     "accepted_gates": {"type": "list", "elements": "str", "default": []},
     "replaces_units": {"type": "list", "elements": "str", "default": []},

@@ -54,8 +54,17 @@ def test_every_check_is_on_the_page():
     """Its id is what alerts and other programs know it by."""
     page = (ROOT / "docs/health.md").read_text()
     assert sorted(re.findall(r"^## `([^`]+)`$", page, re.MULTILINE)) == [
-        *("certificate.<host>", "compose", "configuration", "container.<name>", "controller_hostname", "converge"),
-        *("disk", "disk.<path>", "engine", "engine.api", "golden", "identity.<part>", "keyctl", "manifest", "nesting"),
+        *(
+            "access.<path>",
+            "certificate.<host>",
+            "compose",
+            "configuration",
+            "container.<name>",
+            "controller_hostname",
+            "converge",
+        ),
+        *("disk", "disk.<path>", "engine", "engine.api", "filebrowser.login", "filebrowser.source.<name>", "golden"),
+        *("identity.<part>", "keyctl", "manifest", "nesting"),
         *("network.<network>", "pause", "pin.<name>", "probe.<host>", "proxy.http.<host>", "proxy.https.<host>"),
         *("report", "stack.<stack>", "stack_paths", "stack_probe", "stacks", "storage", "time", "tunnel"),
     ]

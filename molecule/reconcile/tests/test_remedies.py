@@ -35,6 +35,26 @@ END
 """
 
 
+# As its owner may do it in the browser: another password, and no folder any more.
+CHANGED_IN_FILEBROWSER = """
+python3 - <<'END'
+import json, subprocess, urllib.parse, urllib.request
+root = "/opt/docker/stacks/filebrowser"
+shown = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+address = subprocess.check_output(["docker", "inspect", "--format", shown, "filebrowser"], text=True).strip()
+password = urllib.parse.quote(open(f"{root}/secrets/admin_password").read().strip())
+
+def ask(method, path, headers, body=None):
+    request = urllib.request.Request(f"http://{address}:8080/api/{path}", body, headers, method=method)
+    return urllib.request.urlopen(request).read().decode()
+
+token = ask("POST", "auth/login?username=admin", {"X-Password": password})
+put = {"which": ["Scopes", "Password"], "data": {"scopes": [], "password": "changed-in-the-browser"}}
+ask("PUT", "users?id=1", {"Authorization": f"Bearer {token}", "X-Password": password}, json.dumps(put).encode())
+END
+"""
+
+
 def options_of(fixes: dict[str, str]) -> str:
     """What a person does for a controller that was started by hand: as the fixes say."""
     options = " ".join(re.search(r"^add (.+) to the 'docker run'", fixes[check])[1] for check in PRINTED)
@@ -109,6 +129,13 @@ BROKEN = {
         " printf wrong > /opt/docker/traefik/secrets/cf_dns_api_token; docker start traefik",
         {f"certificate.{HOST}": "no certificate was issued yet"},
         person="felhom-base-infra converge",
+    ),
+    "an account that was changed in FileBrowser": Broken(
+        CHANGED_IN_FILEBROWSER,
+        {
+            "filebrowser.login": "admin is not let in with the password in secrets/admin_password",
+            "filebrowser.source.Files": "admin has no access to it",
+        },
     ),
     "a configuration that is half written": Broken(
         f"cp -p {CONFIGURATION} /run/whole.yaml; truncate -s 60 {CONFIGURATION};"

@@ -81,6 +81,15 @@ def started(container_id: str, socket_path: str = SOCKET) -> float:
     return datetime.fromisoformat(state["StartedAt"]).timestamp()
 
 
+def address(container_id: str, network: str, socket_path: str = SOCKET) -> str:
+    """A container's address in one of its networks. Raises EngineError."""
+    attached = get(f"/containers/{container_id}/json", socket_path)["NetworkSettings"]["Networks"]
+    found = str((attached.get(network) or {}).get("IPAddress") or "")
+    if not found:
+        raise EngineError(f"{socket_path}: container {container_id[:12]} has no address in network {network}")
+    return found
+
+
 def log_lines(container_id: str, number: int, socket_path: str = SOCKET) -> list[str]:
     """The last lines of a container's log, both streams. Raises EngineError."""
     path = f"/containers/{container_id}/logs?stdout=1&stderr=1&tail={number}"

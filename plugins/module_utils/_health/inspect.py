@@ -21,11 +21,13 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
     access as _access,
+    browser as _browser,
     check as _check,
     controller as _controller,
     registry as _registry,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import (
+    browser as _of_browser,
     controller as _of_controller,
     guest as _of_guest,
     proxy as _of_proxy,
@@ -186,6 +188,14 @@ class Survey:
     @cached_property
     def access(self) -> list[_of_stacks.Access]:
         return _access.observe(self._container("filebrowser")) if "filebrowser" in self.stacks else []
+
+    @cached_property
+    def browser(self) -> _of_browser.Browser | None:
+        container = self._container("filebrowser")
+        said = _of_browser.start_error(log_of(container))
+        return _browser.observe(
+            self.stacks.get("filebrowser"), container, said, self._params["patience"], self._may_probe
+        )
 
     @cached_property
     def controller(self) -> _of_controller.Sight | None:

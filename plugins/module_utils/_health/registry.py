@@ -10,6 +10,7 @@ before there is anything to check is preflight.py's, for the bake.
 from __future__ import annotations
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import (
+    browser as _browser,
     controller as _controller,
     engine as _engine,
     guest as _guest,
@@ -34,6 +35,8 @@ ASKED = (
     _stacks.stack,
     _stacks.access,
     _proxy.tunnel,
+    _browser.login,
+    _browser.source,
     _controller.hostname,
     _controller.paths,
     _controller.stack_probe,

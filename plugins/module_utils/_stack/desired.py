@@ -20,8 +20,8 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._stack.drift imp
 COMPOSE_FILE = "docker-compose.yml"
 
 
-class EmptySecret(Exception):
-    """A secret that is made once and kept lost its content. The text is one line."""
+class BadSecret(Exception):
+    """A secret that is made once and kept is none any more. The text is one line."""
 
 
 class File(NamedTuple):
@@ -60,7 +60,7 @@ def digest_marker(nonce: str, service: str) -> str:
 def resolve(params: dict[str, Any]) -> Stack:
     """The stack as it should be on this guest, from the parameters that guest_apply gets for it.
 
-    Raises OSError for a kept file that can't be read, EmptySecret for one that is empty.
+    Raises OSError for a kept file that can't be read, BadSecret for one that is empty or no text.
     """
     root = params["project_dir"]
     texts = {**params["contents"], **params["secret_contents"]}
@@ -99,7 +99,7 @@ def resolve(params: dict[str, Any]) -> Stack:
         "directories": {
             entry["path"]: {key: entry[key] for key in ("mode", "uid", "gid")} for entry in params["directories"]
         },
-        "files": {path: _file_record(file) for path, file in files.items()},
+        "files": {path: _file_record(file, bool(_entry(params, path).get("generate"))) for path, file in files.items()},
         "services": services,
     }
     if params.get("replaces_units"):
@@ -129,11 +129,21 @@ def _kept_data(root: str, entry: dict[str, Any], texts: dict[str, str]) -> bytes
             data = stream.read()
         if entry["generate"] and not data.strip():
             # It would be taken for a password or a key.
-            raise EmptySecret(f"{path}: found an empty file, expected a secret; remove it to have a new one made")
+            raise BadSecret(f"{path}: found an empty file, expected a secret; remove it to have a new one made")
+        if entry["generate"] and not _is_text(data):
+            raise BadSecret(f"{path}: found bytes that are not UTF-8, expected a text")
         return data
     if entry["generate"]:
         return (secrets.token_urlsafe(entry["generate"]) + "\n").encode()
     return texts[entry["path"]].encode()
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _replace(text: str, markers: dict[str, str]) -> str:
@@ -148,9 +158,10 @@ def service_digest(name: str, definition: str, files: dict[str, File]) -> str:
     return digest("\n".join([definition, *read]).encode())
 
 
-def _file_record(file: File) -> dict[str, Any]:
+def _file_record(file: File, is_generated: bool) -> dict[str, Any]:
     # A program's own file (acme.json) is watched for owner and mode only; what a service reads, for content as well.
-    fixed = not file.create_only or file.services
+    # What is generated stands inside of that.
+    fixed = not file.create_only or file.services or is_generated
     return {
         "sha256": digest(file.data) if fixed else None,
         "mode": file.mode,
@@ -180,6 +191,7 @@ def generation(stack: Stack, params: dict[str, Any], healthy_before: list[str], 
         "contents": {path: file.data.decode() for path, file in stack.files.items() if not file.create_only},
         "secret_files": [path for path, file in stack.files.items() if file.sensitive],
         "wait_timeout": params["wait_timeout"],
+        "program": params["program"],
         "healthy_before": healthy_before,
         "ids_before": ids,
         "displaced": [],

@@ -19,6 +19,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     paths as _paths,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import (
+    aftercare as _aftercare,
     compose as _compose,
     drift as _drift,
     generations as _generations,
@@ -79,6 +80,8 @@ def _decide(state_dir: str, pending: Generations) -> tuple[dict[str, str], dict[
     failed = {stack: why for stack in pending if (why := _compose.result(stack))}
     failed |= _wait.wait({stack: pending[stack] for stack in pending if stack not in failed}, healthy_before)
     failed = {stack: why + _last_words(pending[stack], stack) for stack, why in failed.items()}
+    healthy = {stack: generation for stack, generation in pending.items() if stack not in failed}
+    failed |= _aftercare.take(healthy, _good(state_dir, healthy), healthy_before)
     not_restored = _roll_back(state_dir, failed, healthy_before)
     kept = {stack: generation for stack, generation in pending.items() if stack not in failed}
     worse = healthy_before - _healthy_services(state_dir, _good(state_dir, failed) | kept) if failed else set()
@@ -120,7 +123,18 @@ def _roll_back(state_dir: str, stacks: Iterable[str], healthy_before: set[str]) 
         _compose.start(stack, generation["record"]["project_dir"], [])
     said = {stack: _compose.result(stack) for stack in good}
     failed = _wait.wait(good, healthy_before)
+    failed |= _aftercare.take(*_gone_back(state_dir, good.keys() - failed), healthy_before)
     return {stack: "; ".join(filter(None, (said[stack], why))) for stack, why in failed.items()}
+
+
+def _gone_back(state_dir: str, stacks: Iterable[str]) -> tuple[Generations, Generations]:
+    """Good generations that run again, and those that ran between, for the aftercare of the way back."""
+    between = {stack: _generations.load(state_dir, stack, _generations.NEXT) or {"contents": {}} for stack in stacks}
+    # One of an earlier version of this collection does not say what its program is.
+    return {
+        stack: generation | {"program": between[stack].get("program", ""), "ids_before": {}}
+        for stack, generation in _good(state_dir, stacks).items()
+    }, between
 
 
 def _good(state_dir: str, stacks: Iterable[str]) -> Generations:

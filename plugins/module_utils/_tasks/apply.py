@@ -24,6 +24,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     pins as _pins,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import (
+    aftercare as _aftercare,
     compose as _compose,
     desired as _desired,
     diff as _diff,
@@ -46,7 +47,7 @@ def apply(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
         return states[arguments["state"]](module, arguments)
     except _commands.CommandError as error:
         raise Refused(f"stack {arguments['name']}: {error}; the next run sees it through") from error
-    except (Refused, _engine.EngineError, _desired.EmptySecret) as error:
+    except (Refused, _engine.EngineError, _desired.BadSecret) as error:
         raise Refused(f"stack {arguments['name']}: {error}") from error
     except OSError as error:
         where = error.filename or arguments["project_dir"]
@@ -57,6 +58,9 @@ def present(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
     """Compare with disk and engine. Write what differs, and have Compose started where a container has to change."""
     _resolve_owners(params)
     stack = _desired.resolve(params)
+    wrong = _aftercare.refusal(params["program"], stack.files)
+    if wrong:
+        raise Refused(f"{wrong}. Nothing was changed")
     recorded, unreadable = _recorded(module)
     engine = _engine.observe()
     reasons = _reasons(stack, recorded, unreadable, engine)

@@ -8,6 +8,7 @@ shows these to a browser. What is not there: shares, archives, search, second fa
 
 import base64
 import binascii
+import contextlib
 import fcntl
 import hashlib
 import hmac
@@ -263,7 +264,8 @@ def configuration():
         refused(f"failed to combine YAML files: {error.filename}: {error.strerror}")
     try:
         without_repeated_keys(yaml.compose(text, yaml.SafeLoader))
-        found = yaml.safe_load(text) or {}
+        # Of what JSON writes as two halves of a character PyYAML makes two.
+        found = json.loads(json.dumps(yaml.safe_load(text) or {}, default=str))
     except Wrong as wrong:
         refused("error parsing YAML data: " + excerpt(text, wrong))
     except (yaml.YAMLError, ValueError) as error:
@@ -565,7 +567,10 @@ class State:
         good = _base64(hmac.new(self.key.encode(), head.encode(), hashlib.sha256).digest())
         if not hmac.compare_digest(signature, good) or payload.get("exp", 0) < time.time():
             return None
-        return self.users.by_id(payload.get("belongsTo"))
+        user = self.users.by_id(payload.get("belongsTo"))
+        if user is None:
+            raise failed(500, "the resource does not exist")
+        return user
 
 
 def _base64(data):
@@ -599,7 +604,9 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._answer_to(self._route(path))
         except Answer as answer:
-            self._send(answer)
+            # A client that read the status only may be gone.
+            with contextlib.suppress(ConnectionError):
+                self._send(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PROPFIND = do_MKCOL = _handle
 

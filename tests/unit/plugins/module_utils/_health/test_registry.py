@@ -15,6 +15,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
     registry as _registry,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import guest as _guest, proxy as _proxy
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.browser import Browser, Listed
 from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.controller import (
     Controller,
     Place,
@@ -68,6 +69,10 @@ GONE = [SharedPath("/srv/disk", "app", False, None, None)]
 
 def certificate(days, issuer="CN = R11", said=""):
     return HOST, _proxy.Served(_proxy.Certificate(issuer, NOW + days * DAY), said=said), NOW
+
+
+def browser(*sources, **changes):
+    return Browser("admin", 200, ["admin", "somebody"], list(sources))._replace(**changes)
 
 
 def hops(verdict):
@@ -126,6 +131,20 @@ STATES = {
         "locked": ([FOLDER._replace(may_write=False, mount_is_read_only=True)],),
     },
     "tunnel": {"ok": (container(), ""), "apart": (container(health="unhealthy"), "Unable to establish")},
+    "filebrowser.login": {
+        "ok": (browser(),),
+        "second_factor": (browser(login=403),),
+        "not_set": (browser(login=401, said="source not found: /srv/mnt/b (link name: b)"),),
+        "unknown": (browser(login=401, accounts=["boss"]),),
+        "refused": (browser(login=401),),
+        "limited": (browser(login=429),),
+        "other": (browser(login="FileBrowser gives no answer: TimeoutError: timed out", accounts=[]),),
+    },
+    "filebrowser.source.{name}": {
+        "ok": (browser(Listed("Photos", "/mnt/photos", True, 200, "")),),
+        "locked": (browser(Listed("Photos", "/mnt/photos", False, 500, "user has no access to source: Photos")),),
+        "failed": (browser(Listed("Photos", "/mnt/photos", True, 403, "open /srv/mnt/photos: permission denied")),),
+    },
     "controller_hostname": {
         "ok": (Sight(BY_HAND), "4f1c0d6b2a94"),
         "ours": (Sight(OURS), "acme-0001"),

@@ -53,8 +53,27 @@ def test_the_record_is_plain_json_without_any_content(applied):
 
 def test_a_generated_secret_that_lost_its_content_is_not_used(applied, shipped, tmp_path):
     (tmp_path / "secrets/password").write_text("\n")
-    with pytest.raises(_desired.EmptySecret, match="secrets/password: found an empty file"):
+    with pytest.raises(_desired.BadSecret, match="secrets/password: found an empty file"):
         _desired.resolve(shipped)
+
+
+def test_a_generated_secret_that_is_no_text_is_not_used(applied, shipped, tmp_path):
+    (tmp_path / "secrets/password").write_bytes(b"caf\xe9-from-latin-1")
+    with pytest.raises(_desired.BadSecret, match="secrets/password: found bytes that are not UTF-8"):
+        _desired.resolve(shipped)
+
+
+def test_another_text_for_a_generated_secret_is_a_difference_that_is_applied(applied, shipped, tmp_path):
+    """The gate sees it by the record, and the next rendering has it."""
+    stack, _engine = applied
+    assert _drift.file_reasons(stack.record) == []
+    (tmp_path / "secrets/password").write_text("written-by-somebody\n")
+    (reason,) = _drift.file_reasons(stack.record)
+    assert (reason.kind, reason.subject) == ("file_content", "secrets/password")
+    new = _desired.resolve(shipped)
+    # The digest of what the service reads stands in the Compose file.
+    assert {reason.subject for reason in _drift.file_reasons(new.record)} == {"config.yaml", "docker-compose.yml"}
+    assert b"written-by-somebody" in new.files["config.yaml"].data
 
 
 def test_a_file_no_longer_declared_is_stale_unless_it_was_made_once(applied, shipped):

@@ -37,6 +37,7 @@ class Guest:
             "state": "present",
             "settle": False,
             "foreign": "adopt",
+            "program": "",
             "run": RUN,
             "wait_timeout": 1,
             "pull_timeout": 1,
