@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine
@@ -101,3 +102,10 @@ def test_a_user_s_number_on_the_node(monkeypatch, tmp_path):
         101234,
         70000,
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_a_disk_that_hangs_holds_nobody_up(observed, monkeypatch):
+    monkeypatch.setattr(access, "_LIMIT", 0.05)
+    monkeypatch.setattr(access, "_look", lambda *_words: time.sleep(60))
+    assert observed() == []
