@@ -102,6 +102,21 @@ def browse(address):
     return ask
 
 
+@pytest.fixture
+def ask(address):
+    """Ask from outside of the guest, with curl's options: status line and headers, in lower case."""
+
+    def answer(url: str, *options: str) -> str:
+        scheme, _, rest = url.partition("://")
+        name, _colon, port = rest.partition("/")[0].partition(":")
+        port = port or {"http": "80", "https": "443"}[scheme]
+        command = ["curl", "-sk", "--max-time", str(ANSWER), "--noproxy", "*", "--resolve", f"{name}:{port}:{address}"]
+        command += ["-D", "-", "-o", os.devnull, *options, url]
+        return subprocess.run(command, capture_output=True, text=True).stdout.lower()
+
+    return answer
+
+
 @pytest.fixture(scope="session")
 def authority() -> str:
     """The certificate, PEM, to which what the bed's authority issued leads up."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack.outcome import failure
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _options, _outcome
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import (
     Answer,
@@ -27,4 +28,4 @@ class ActionModule(GuestAction):
         )
         if "refusal" in done:
             return {"failed": True, "msg": f"{done['refusal']}. Nothing was changed"}
-        return done | _outcome.failure(done.pop("wrong", {}), done.get("stacks", {}))
+        return done | _outcome.failed(failure(done.pop("wrong", {}), done.get("stacks", {})))

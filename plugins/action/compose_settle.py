@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack.outcome import failure
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _options, _outcome
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import Answer, GuestAction, this_run
-
-_SHOWN = ("changed", "timings", "state", "recreated", "containers")
 
 
 class ActionModule(GuestAction):
@@ -19,10 +18,7 @@ class ActionModule(GuestAction):
     options = _options.SETTLE
 
     def act(self, arguments: dict[str, Any]) -> Answer:
-        # What did not run, or failed before it changed anything, has no name.
-        applied = {result["name"]: result for result in arguments["applied"] if "name" in result}
-        stacks = {stack: {key: result[key] for key in _SHOWN if key in result} for stack, result in applied.items()}
-        pending = [stack for stack, result in applied.items() if result["pending"]]
+        stacks, pending = _outcome.of_stacks(arguments["applied"])
         if not pending:
             return {"changed": False, "stacks": stacks}
         clock = _outcome.Clock()
@@ -32,6 +28,5 @@ class ActionModule(GuestAction):
             return settled | {"stacks": stacks}
         for stack, state in settled["stacks"].items():
             stacks[stack] |= state
-        return {"changed": True, "stacks": stacks, "timings": clock.laps} | _outcome.failure(
-            settled["wrong"], settled["stacks"]
-        )
+        why = failure(settled["wrong"], settled["stacks"])
+        return {"changed": True, "stacks": stacks, "timings": clock.laps} | _outcome.failed(why)

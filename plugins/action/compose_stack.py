@@ -12,10 +12,10 @@ import re
 import secrets
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import desired as _desired
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack.outcome import failure
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _compose_file, _options, _outcome
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import Answer, GuestAction, this_run
 
@@ -61,7 +61,7 @@ class ActionModule(GuestAction):
         if not done.get("failed"):
             done |= {"name": arguments["name"], "drifted": bool(_observed(arguments).get("reasons"))}
         done["timings"] = clock.laps
-        return done | _outcome.failure(wrong, {arguments["name"]: done})
+        return done | _outcome.failed(failure(wrong, {arguments["name"]: done}))
 
     def _render(self, args: dict[str, Any]) -> dict[str, Any]:
         """The parameters of the module that runs on the guest."""
@@ -90,7 +90,7 @@ class ActionModule(GuestAction):
             "nonce": nonce,
             **{key: args[key] for key in _SHIPPED_AS_GIVEN},
             "files": [
-                {key: value for key, value in entry.items() if key not in ("template", "content", "top_level_keys")}
+                {key: value for key, value in entry.items() if key not in ("template", "content")}
                 | {"create_only": entry["create_only"] or bool(entry["generate"])}
                 for entry in args["files"]
             ]
@@ -116,17 +116,7 @@ class ActionModule(GuestAction):
     def _render_file(self, entry: dict[str, Any], generated: dict[str, str]) -> str:
         if entry["template"] is None:
             return str(entry["content"])
-        text = self._template(entry["template"], generated)
-        if entry["top_level_keys"] is not None:
-            # The quick loader takes no string of Ansible's: "a string or stream input is required".
-            keys = yaml.load(text.encode(), Loader=yaml.CSafeLoader) or {}
-            unknown = sorted(set(keys) - set(entry["top_level_keys"]))
-            if unknown:
-                raise AnsibleActionFail(
-                    f"stack {self._task.args['name']}: {entry['path']}: found the unknown key {unknown[0]!r} at the "
-                    f"top; expected {', '.join(entry['top_level_keys'])}"
-                )
-        return text
+        return self._template(entry["template"], generated)
 
     def _template(self, name: str, generated: dict[str, str]) -> str:
         """A template's text. The lookup is Ansible's public way to it: search path, trust, header, all as in a role."""

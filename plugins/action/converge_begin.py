@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible_collections.felhom.base_infra.plugins.plugin_utils import _options
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._guest_actions import (
     Answer,
@@ -19,6 +20,10 @@ class ActionModule(GuestAction):
     """One module execution, and one more for each question while another run holds the guest."""
 
     options = _options.BEGIN
+
+    def refuse(self, error: AnsibleActionFail) -> Answer:
+        # The role's task has no_log, which would hide an error; what it finds is told by the task after it.
+        return _refused(str(error.message))
 
     def act(self, arguments: dict[str, Any]) -> Answer:
         if not arguments["lock"]:

@@ -75,12 +75,6 @@ options:
           - Template of the file. The variable C(compose_stack_generated) maps the path of each generated file to its
             content, to be used as a whole YAML or JSON value and without quotes.
         type: str
-      top_level_keys:
-        description:
-          - The keys allowed at the top of the file, which is YAML. Any other is an error, for programs that ignore a
-            misspelt one.
-        type: list
-        elements: str
       content:
         description: The content, for a file that a program fills itself. Use O(files[].template) for secrets.
         type: str

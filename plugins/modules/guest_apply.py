@@ -13,8 +13,8 @@ version_added: 0.1.0
 author:
   - The felhom.base_infra maintainers (@felhom)
 description:
-  - Run by M(felhom.base_infra.compose_stack), M(felhom.base_infra.compose_settle) and
-    M(felhom.base_infra.compose_rollback), whose pages have the options.
+  - Run by M(felhom.base_infra.compose_stack), M(felhom.base_infra.compose_settle),
+    M(felhom.base_infra.compose_rollback) and M(felhom.base_infra.converge_end), whose pages have the options.
 requirements:
   - Docker Engine with Compose on the guest
 attributes:
@@ -28,7 +28,7 @@ options:
   task:
     description: What to do.
     type: str
-    choices: [stack, settle, rollback]
+    choices: [stack, settle, end, rollback]
     required: true
   arguments:
     description: Options of the action that runs this, with templates as the texts that they gave.
@@ -57,14 +57,14 @@ def main() -> None:
     """Run the one task that is asked for."""
     module = AnsibleModule(
         argument_spec={
-            "task": {"type": "str", "choices": ["stack", "settle", "rollback"], "required": True},
+            "task": {"type": "str", "choices": ["stack", "settle", "end", "rollback"], "required": True},
             "arguments": {"type": "dict", "required": True},
             # An option of its own: a secret of several lines inside a dict is logged escaped, where no_log misses it.
             "secret_contents": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,
     )
-    tasks = {"settle": _settle.settle, "rollback": _settle.rollback}
+    tasks = {"settle": _settle.settle, "end": _settle.end, "rollback": _settle.rollback}
     if module.params["task"] == "stack":
         # Compiled anew in every execution, so only where it is needed.
         from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import apply as _apply

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import lock as _lock
 from ansible_collections.felhom.base_infra.plugins.plugin_utils._role_variables import checked, refuse_unknown
@@ -32,13 +33,18 @@ class GuestAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Answer:
         result: Answer = super().run(tmp, task_vars)
         self.variables = task_vars or {}
-        refuse_unknown(self.variables, self._task.register)
-        if not self._task.no_log:
-            # Its reason would be hidden; there Ansible's own task says it. Templated once, and not once more for each
-            # template that names them, which is half of what rendering costs.
+        try:
+            refuse_unknown(self.variables, self._task.register)
+            # Templated once, and not once more for each template that names them: half of what rendering costs.
             self.variables = self.variables | checked(self.variables, self._templar.template)
+        except AnsibleActionFail as error:
+            return result | self.refuse(error)
         _validation, arguments = self.validate_argument_spec(self.options)
         return result | self.act(arguments)
+
+    def refuse(self, error: AnsibleActionFail) -> Answer:
+        """What to answer where the role's variables are wrong."""
+        raise error
 
     def act(self, arguments: dict[str, Any]) -> Answer:
         """Do it, with the options as they were checked and completed."""

@@ -34,7 +34,10 @@ HEALTH: Options = {
     "stacks_dir": {"type": "path", "default": "/opt/docker/stacks"},
 }
 END = HEALTH | {
+    "applied": {"type": "list", "elements": "dict", "default": []},
+    "error": {"type": "str", "default": ""},
     "probe": {"type": "bool", "default": False},
+    "probe_after": {"type": "str", "default": ""},
     "run": {"type": "dict", "default": {}},
     "metrics_dir": {"type": "str", "default": ""},
 }
@@ -52,7 +55,6 @@ _FILE = _PLACE | {
     "generate": {"type": "int"},
     "create_only": {"type": "bool", "default": False},
     "sensitive": {"type": "bool", "default": False},
-    "top_level_keys": {"type": "list", "elements": "str"},
 }
 _DIRECTORY = _PLACE | {
     "mode": {"type": "str", "default": "0755"},

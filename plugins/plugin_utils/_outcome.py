@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The felhom.base_infra maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What came of a change, for a person. Private."""
+"""What the results of stacks have in common. Private."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ class Clock:
         self._last = now
 
 
-def failure(failed: dict[str, str], stacks: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What a result says of stacks that failed: what went wrong first, and where all are now. Empty where none did."""
-    if not failed:
-        return {}
-    wrong = "; ".join(f"stack {stack}: {why}" for stack, why in failed.items())
-    texts = {
-        "kept": "is on its new generation",
-        "rolled back": "was rolled back to its last good generation and is healthy",
-        "no earlier generation": "was never healthy and has no earlier generation to go back to",
-        "rollback failed": "IS NOT HEALTHY on its last good generation either: THE ROLLBACK FAILED",
-        "unknown": "was settled by another run",
-    }
-    now = [f"{stack} {texts[entry['state']]}" for stack, entry in sorted(stacks.items())]
-    loud = [f"{stack}: {entry['why']}" for stack, entry in stacks.items() if entry["state"] == "rollback failed"]
-    return {"failed": True, "msg": ". ".join([wrong, "Now: " + ", ".join(now), *loud])}
+_SHOWN = ("changed", "timings", "state", "recreated", "containers")
+
+
+def of_stacks(applied: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What the results of compose_stack say of each stack, and which are pending."""
+    # What did not run, or failed before it changed anything, has no name.
+    named = {result["name"]: result for result in applied if "name" in result}
+    stacks = {stack: {key: result[key] for key in _SHOWN if key in result} for stack, result in named.items()}
+    return stacks, [stack for stack, result in named.items() if result["pending"]]
+
+
+def failed(why: str) -> dict[str, Any]:
+    """What a result says of a failure; nothing where there was none."""
+    return {"failed": True, "msg": why} if why else {}

@@ -69,7 +69,7 @@ def main() -> None:
     show(measured, executions)
     print(f"\nfirst boot of an offline clone, from controller.yaml to health {sum(phases.values()):.1f} s")
     for name, seconds in phases.items():
-        print(f"  {name:<42} {seconds:6.1f} s {seconds / sum(phases.values()):5.0%}")
+        print(f"  {name:<50} {seconds:6.1f} s {seconds / sum(phases.values()):5.0%}")
     of_fleet = guests.measure()
     guests.show(of_fleet)
     pve_figures, pve_seconds = pve.bench()
@@ -177,8 +177,7 @@ PHASES = {
     "Ansible starts, code is checked": "converging: ",
     "configuration": "TASK [felhom.base_infra.guest_config : Begin",
     "stacks compared, written, started": "TASK [felhom.base_infra.base_traefik : Converge",
-    "waiting for health": "TASK [Wait for all stacks",
-    "health of the whole guest": "TASK [felhom.base_infra.base_health : Judge",
+    "waiting for health, and health of the whole guest": "TASK [felhom.base_infra.base_health : Settle",
     "end": "TASK [felhom.base_infra.base_health : Show",
 }
 

@@ -34,7 +34,7 @@ def failpoint(moment):
             time.sleep(0.1)
 """
 # "unknown field": it exits at its start, so this must be rolled back.
-BAD = {"__base_traefik_static": {"ping": {"bogus": 1}, "entryPoints": {"web": {"address": ":80"}}}}
+BAD = {"base_traefik_acme_propagation": {"bogus": 1}}
 
 
 @pytest.fixture(scope="module")

@@ -176,6 +176,26 @@ def test_no_image_and_no_registry(guest, heal):
     assert not guest.host.file(f"{STATE}/failures.json").exists
 
 
+def test_a_network_that_comes_after_the_proxy(guest, heal):
+    """Traefik asks for a certificate once, and its container keeps the name servers that it was started with."""
+    guest.run("cp /etc/resolv.conf /run/resolv.conf; echo nameserver 127.0.0.1 > /etc/resolv.conf")
+    try:
+        guest.run("docker stop traefik; : > /opt/docker/traefik/acme/acme.json; docker start traefik")
+        before = guest.ids()
+        guest.run("felhom-base-infra converge")
+        (check,) = [each for each in heal.status()["checks"] if each["id"].startswith("certificate.")]
+        assert "no certificate was issued yet, asked for again 1 time: " in check["reason"]
+        assert heal.gate() == (10, "nothing to do")
+    finally:
+        guest.run("cp /run/resolv.conf /etc/resolv.conf")
+    # As if five minutes had passed.
+    guest.run(f"sed -i -E 's/(\"last\": )([0-9.]+)/\\11.0/' {STATE}/certificate.json")
+    assert heal.gate() == (0, "converge needed: the certificate is to be asked for again")
+    heal.now()
+    assert guest.changed_since(before) == set()
+    assert not guest.host.file(f"{STATE}/certificate.json").exists
+
+
 def test_a_full_disk(guest, heal):
     """The state folder's."""
     before, disk = guest.ids(), guest.disk()

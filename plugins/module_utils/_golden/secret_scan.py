@@ -99,7 +99,7 @@ def parse_fingerprints(given: Iterable[Any]) -> list[Fingerprint]:
                 int(entry["offset"]),
                 str(entry["sha256"]),
             )
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise ValueError(f"fingerprint {number}: expected what the filter secret_fingerprints makes") from error
         if len(fingerprint.anchor) != 2 or not 0 <= fingerprint.offset <= fingerprint.length - 2:
             raise ValueError(f"fingerprint {number}: expected what the filter secret_fingerprints makes")

@@ -90,9 +90,12 @@ def address(container_id: str, network: str, socket_path: str = SOCKET) -> str:
     return found
 
 
-def log_lines(container_id: str, number: int, socket_path: str = SOCKET) -> list[str]:
-    """The last lines of a container's log, both streams. Raises EngineError."""
-    path = f"/containers/{container_id}/logs?stdout=1&stderr=1&tail={number}"
+def log_lines(container_id: str, number: int, since: float = 0.0, socket_path: str = SOCKET) -> list[str]:
+    """The last lines of a container's log, both streams. Raises EngineError.
+
+    since is in seconds since the epoch.
+    """
+    path = f"/containers/{container_id}/logs?stdout=1&stderr=1&tail={number}&since={max(since, 0.0):.3f}"
     status, body = _get(path, socket_path, TIMEOUT)
     if status != "200":
         raise EngineError(f"{socket_path}: {path} was refused: {status}")

@@ -83,7 +83,11 @@ def _listed(api: _filebrowser.Api, wanted: _filebrowser.Settings, found: _filebr
     listed = []
     for source in wanted.sources:
         if source.is_listed:
-            answer = api.listing(found.token, source.name)
-            has_access = source.name not in missing
-            listed.append(Listed(source.name, source.path, has_access, answer.status, answer.message))
+            try:
+                answer = api.listing(found.token, source.name)
+                said = answer.status, answer.message
+            except _filebrowser.Unreachable as error:
+                # A disk that hangs, say.
+                said = 0, str(error)
+            listed.append(Listed(source.name, source.path, source.name not in missing, *said))
     return listed

@@ -38,6 +38,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._stack import dr
 
 _DISKS = ("/", "/var/lib/docker")
 _PROXY = "127.0.0.1"  # its ports are published on all addresses
+PROXY_CONTAINER = "traefik"
 
 _LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
@@ -241,10 +242,15 @@ class Survey:
             served = _of_proxy.Served(_of_proxy.parse_certificate(printed.decode(errors="replace")))
         except (OSError, ValueError) as error:
             return _of_proxy.Served(None, error)
-        (check,) = _of_proxy.certificate(self._params["proxy_host"], served, self.now)
-        if check.verdict == "ok":
+        if _of_proxy.is_good(served.certificate, self.now):
             return served
-        return served._replace(said=_of_proxy.issuance_error(log_of(self._container("traefik"))))
+        return served._replace(said=_of_proxy.issuance_error(log_of(self._container(PROXY_CONTAINER))))
+
+    @cached_property
+    def certificate_tries(self) -> int:
+        """How many times the proxy was made to ask again."""
+        tried = _state.certificate(_paths.STATE_DIR)
+        return tried.number if tried else 0
 
     @cached_property
     def hops(self) -> dict[str, list[_check.Check]]:
@@ -258,7 +264,7 @@ class Survey:
         hops = {
             "tunnel": of_container("cloudflared") + _of_proxy.tunnel(self.tunnel, self.tunnel_error),
             "proxy": of_container("traefik") + _of_proxy.http(host, self.answers),
-            "certificate": _of_proxy.certificate(host, self.served, self.now),
+            "certificate": _of_proxy.certificate(host, self.served, self.now, self.certificate_tries),
             "app": of_container("filebrowser"),
         }
         app_is_healthy = all(check.verdict == "ok" for check in hops["app"])
@@ -278,9 +284,9 @@ def drift_of(name: str, record: dict[str, Any], engine: _engine.Engine) -> list[
 
 
 def log_of(container: _engine.Container | None) -> list[str]:
-    """The last lines of a container's log."""
+    """The last lines of a container's log since it was started."""
     try:
-        return _engine.log_lines(container.id, _LOG_LINES) if container is not None else []
+        return _engine.log_lines(container.id, _LOG_LINES, _engine.started(container.id)) if container else []
     except _engine.EngineError:
         return []  # removed since the engine was asked for all
 

@@ -42,7 +42,7 @@ class Observed(NamedTuple):
 
     lock is who holds the guest's lock or ""; booting, whether nothing was converged since the guest started; inputs,
     the digests of the files that make its configuration; head, the mirror's commit; converged, the manifest's record of
-    the last converge; differences, what is not as recorded.
+    the last converge; certificate, that it saw none, and what was tried; differences, what is not as recorded.
     """
 
     now: float
@@ -53,6 +53,7 @@ class Observed(NamedTuple):
     inputs: dict[str, str]
     head: str
     converged: dict[str, Any]
+    certificate: _state.Tries | None
     differences: list[str]
 
 
@@ -104,6 +105,8 @@ def _reasons(observed: Observed) -> list[str]:
         reasons.append("a day has passed")
     elif age < 0:
         reasons.append("the last converge is in the future of the clock")
+    if observed.certificate and not _state.next_certificate(observed.certificate, observed.now):
+        reasons.append("the certificate is to be asked for again")
     return reasons + observed.differences
 
 
@@ -134,5 +137,6 @@ def observe(settings: _state.Settings) -> Observed:
         inputs=_state.input_digests(settings.inputs),
         head=_state.head(settings.mirror, settings.ref),
         converged=converged,
+        certificate=_state.certificate(settings.state_dir),
         differences=differences,
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         allowed_signers: str
 
 
-_FIRST_DELAY, _LONGEST_DELAY = 300, 6 * 3600  # seconds until a failed converge is tried again
+_FIRST_DELAY, _LONGEST_DELAY = 300, 6 * 3600  # seconds until what failed is tried again
 
 
 class Settings(NamedTuple):
@@ -68,6 +68,13 @@ class Failures(NamedTuple):
     number: int
     last: float
     of: str
+
+
+class Tries(NamedTuple):
+    """What a converge tried to mend, in vain so far: how many times, and when last or else first seen."""
+
+    number: int
+    last: float
 
 
 class SettingsError(Exception):
@@ -158,8 +165,36 @@ def retry_at(failed: Failures, of: str, now: float) -> float:
     """
     if failed.number == 0 or failed.of != of or now < failed.last:
         return 0.0
-    at = failed.last + min(_FIRST_DELAY * 2 ** min(failed.number - 1, 10), _LONGEST_DELAY)
+    at = failed.last + _delay(failed.number)
     return at if now < at else 0.0
+
+
+def certificate(state_dir: str) -> Tries | None:
+    """How the proxy was made to ask for its certificate; None where the last converge saw nothing amiss."""
+    found = _read(os.path.join(state_dir, "certificate.json"))
+    try:
+        return Tries(int(found["number"]), float(found["last"])) if found else None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def set_certificate(state_dir: str, tried: Tries | None) -> None:
+    """Remember that, or that there is a certificate."""
+    path = os.path.join(state_dir, "certificate.json")
+    if tried is None:
+        _files.remove_if_there(path)
+    else:
+        _write(path, tried._asdict())
+
+
+def next_certificate(tried: Tries | None, now: float) -> float:
+    """When the proxy is to ask again, in seconds since the epoch; 0 for at once. Not where the clock was set back."""
+    at = tried.last + _delay(tried.number) if tried and now >= tried.last else 0.0
+    return at if now < at else 0.0
+
+
+def _delay(number: int) -> float:
+    return min(_FIRST_DELAY * 2.0 ** min(max(number - 1, 0), 10), _LONGEST_DELAY)
 
 
 def _read(path: str) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
     check as _check,
     inspect as _inspect,
     metrics as _metrics,
+    remedies as _remedies,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import guest as _of_guest
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import ledger as _ledger, state as _state
@@ -46,12 +47,17 @@ def judge(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def end(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Observe, judge, write down, give the lock back."""
+    """Observe, judge, mend what a converge mends at its end, write down, give the lock back."""
+    told = {"stacks": arguments["stacks_of_run"], "error": arguments["error"]}
+    if arguments["run"]:
+        arguments = arguments | {"run": arguments["run"] | told}
     try:
         checks, facts = observe(module, arguments)
         if not module.check_mode:
+            if arguments["run"].get("kind") == "converge" and _remedies.heal(arguments, facts["certificate"]):
+                checks, facts = observe(module, arguments)
             checks += record(arguments, checks, facts)
-        return result(checks, facts)
+        return result(checks, facts) | told
     finally:
         unlock(module, arguments)
 

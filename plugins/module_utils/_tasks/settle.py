@@ -19,6 +19,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._stack import (
     compose as _compose,
     generations as _generations,
     manifest as _manifest,
+    outcome as _outcome,
     settle as _settle,
     wait as _wait,
 )
@@ -34,6 +35,30 @@ def settle(_module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
     if _lock.held() == run:
         _lock.take(run)
     return {"changed": True} | _commands.outlive(lambda: _settle.settle(_paths.STATE_DIR, arguments["stacks"]))
+
+
+def end(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Decide about the stacks that a run left pending, then end the run: what went wrong is told at its end."""
+    # Compiled anew in every execution, so only where it is needed.
+    from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import end as _end
+
+    stacks: dict[str, dict[str, Any]] = arguments["stacks_of_run"]
+    try:
+        settled = settle(module, {"stacks": arguments["pending"], "run": arguments["holder"]})
+        stacks = {stack: known | settled["stacks"].get(stack, {}) for stack, known in stacks.items()}
+        why = _outcome.failure(settled["wrong"], settled["stacks"])
+    except (_engine.EngineError, _commands.CommandError) as error:
+        why = str(error)
+    except OSError as error:
+        why = f"{error.filename or 'the system'}: {error.strerror}"
+    proves = stacks.get(arguments["probe_after"], {}).get("state") == "kept"
+    outcome = {
+        "stacks_of_run": stacks,
+        "error": ". ".join(filter(None, (arguments["error"], why))),
+        "probe": arguments["probe"] or proves,
+        "patience": 0 if why else arguments["patience"],
+    }
+    return _end.end(module, arguments | outcome) | {"changed": True}
 
 
 def rollback(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -94,8 +119,10 @@ def _apply(previous: dict[str, dict[str, Any]], run: _lock.Holder) -> None:
         engine = _engine.observe()
         healthy = _wait.healthy_services(_manifest.known(state_dir)["stacks"], engine)
         for stack, generation in previous.items():
-            ids = _wait.ids(stack, engine)
+            ids, good = _wait.ids(stack, engine), _generations.load(state_dir, stack, _generations.GOOD)
             applied = {"healthy_before": healthy, "ids_before": ids, "displaced": [], "units": [], "run": run._asdict()}
+            # One of an earlier version of this collection does not say what its program is.
+            applied["program"] = generation.get("program") or (good or {}).get("program", "")
             _generations.save(state_dir, stack, _generations.NEXT, generation | applied)
-            _generations.write_files(generation, _generations.load(state_dir, stack, _generations.GOOD))
+            _generations.write_files(generation, good)
             _compose.start(stack, generation["record"]["project_dir"], [])

@@ -36,7 +36,7 @@ login is the status of a log in with the password in the file, or a text for no 
 """
 
 Listed = namedtuple("Listed", "name path has_access status message")
-Listed.__doc__ = """A source that was asked for: path is the guest's."""
+Listed.__doc__ = """A source that was asked for: path is the guest's, status 0 where there was no answer in time."""
 
 
 @declare(
@@ -85,7 +85,7 @@ def login(say: Any, browser: Browser) -> Iterator[Check]:
     locked=Outcome("fail", "{username} has no access to it", _MADE_ANEW),
     failed=Outcome(
         "fail",
-        "answers {status}: {message}",
+        "{answer}",
         Remedy(PERSON, "see whether the user under whom FileBrowser runs may read {path}, and its container's log"),
     ),
 )
@@ -93,8 +93,8 @@ def source(say: Any, browser: Browser) -> Iterator[Check]:
     """Every folder that is configured shows its files to the first account."""
     for listed in browser.sources:
         outcome = "locked" if not listed.has_access else "ok" if listed.status == 200 else "failed"
-        values = listed._asdict() | {"username": browser.username, "message": listed.message[:_SHOWN]}
-        yield say(outcome, **values)
+        answer = f"answers {listed.status}: {listed.message}" if listed.status else listed.message
+        yield say(outcome, name=listed.name, path=listed.path, username=browser.username, answer=answer[:_SHOWN])
 
 
 def start_error(lines: list[str]) -> str:

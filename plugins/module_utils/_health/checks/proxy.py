@@ -124,7 +124,11 @@ said is what Traefik last said of a failed issuance, "" for nothing.
 
 _SELF_SIGNED = "TRAEFIK DEFAULT CERT"
 _RENEWAL_OVERDUE = 20 * 86400  # Traefik renews 30 days before the end
-_ACME = Remedy(PERSON, "see 'docker logs traefik'; converge again when the Cloudflare token was wrong")
+_ACME = Remedy(
+    CONVERGED,
+    f"{CONVERGE}, which makes the proxy ask again; the guest does so too, each time after twice as long, at most 6"
+    " hours. See 'docker logs traefik' whether the Cloudflare token is valid",
+)
 
 
 def parse_certificate(text: str) -> Certificate:
@@ -140,32 +144,40 @@ def parse_certificate(text: str) -> Certificate:
 @declare(
     "certificate.{host}",
     cost=CONVERGING,
-    observes=("proxy_host", "served", "now"),
+    observes=("proxy_host", "served", "now", "certificate_tries"),
     needs=_PUBLISHED,
     ok=Outcome("ok", "valid for {days} days, issued by {issuer}"),
-    none=Outcome("degraded", "no certificate was issued yet{said}", _ACME),
-    expired=Outcome("fail", "the certificate expired {days} days ago{said}", _ACME),
-    overdue=Outcome("degraded", "not renewed, {days} days left{said}", _ACME),
+    none=Outcome("degraded", "no certificate was issued yet{tried}{said}", _ACME),
+    expired=Outcome("fail", "the certificate expired {days} days ago{tried}{said}", _ACME),
+    overdue=Outcome("degraded", "not renewed, {days} days left{tried}{said}", _ACME),
     unread=Outcome("degraded", "not read: {error}", Remedy(COMMAND, "run 'apt-get install -y openssl' on the guest")),
     broken=Outcome("fail", "{error}", Remedy(PERSON, "see 'docker logs traefik'")),
 )
-def certificate(say: Any, host: str, served: Served | None, now: float) -> Iterator[Check]:
+def certificate(say: Any, host: str, served: Served | None, now: float, tries: int) -> Iterator[Check]:
     """The proxy serves a certificate for the name that will not end soon.
 
-    Where it serves none at all, the check of its answer says so.
+    Where it serves none at all, the check of its answer says so. tries says how many times it was made to ask again.
     """
     if served is None:
         return
     if served.error is not None:
         yield say("unread" if isinstance(served.error, OSError) else "broken", host=host, error=served.error)
         return
-    left = served.certificate.expires - now
-    days = int(left // 86400)
-    outcome = "expired" if left < 0 else "overdue" if left < _RENEWAL_OVERDUE else "ok"
-    if _SELF_SIGNED in served.certificate.issuer:
-        outcome = "none"
+    outcome, days = _judged(served.certificate, now)
+    tried = f", asked for again {tries} {'time' if tries == 1 else 'times'}" if tries else ""
     said = f": {served.said}" if served.said else ""
-    yield say(outcome, host=host, days=abs(days), issuer=served.certificate.issuer, said=said)
+    yield say(outcome, host=host, days=abs(days), issuer=served.certificate.issuer, tried=tried, said=said)
+
+
+def _judged(certificate: Certificate, now: float) -> tuple[str, int]:
+    left = certificate.expires - now
+    outcome = "expired" if left < 0 else "overdue" if left < _RENEWAL_OVERDUE else "ok"
+    return "none" if _SELF_SIGNED in certificate.issuer else outcome, int(left // 86400)
+
+
+def is_good(certificate: Certificate, now: float) -> bool:
+    """Whether there is nothing to say of a certificate."""
+    return _judged(certificate, now)[0] == "ok"
 
 
 def issuance_error(lines: list[str]) -> str:

@@ -149,6 +149,18 @@ def test_the_end_gives_back_this_run_s_lock():
     assert [(asked["task"], asked["arguments"]["holder"]) for asked in guest.asked] == [("end", this), ("unlock", this)]
 
 
+@pytest.mark.parametrize("pending, module", [(True, "guest_apply"), (False, "guest_run")])
+def test_the_end_settles_what_is_pending(pending, module):
+    guest = Guest({"verdict": "ok"})
+    applied = [APPLIED | {"pending": pending}, {"skipped": True}]
+    guest.run("converge_end", {"applied": applied, "error": "no network", "run": {"kind": "converge"}})
+    (asked,) = guest.asked
+    assert (asked["module"], asked["task"]) == (module, "end")
+    assert asked["arguments"]["pending"] == (["web"] if pending else [])
+    assert asked["arguments"]["stacks_of_run"] == {"web": {"changed": True, "timings": {"apply": 0.5}}}
+    assert asked["arguments"]["error"] == "no network"
+
+
 def test_what_changes_nothing_has_nothing_to_give_back():
     guest = Guest({"verdict": "ok"}, {"state": "waiting"})
     guest.run("base_health_info", {})

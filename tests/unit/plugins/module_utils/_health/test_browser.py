@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine, paths as _paths
 from ansible_collections.felhom.base_infra.plugins.module_utils._health import browser as _browser
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import filebrowser as _filebrowser
 from filebrowsers import PASSWORD, FileBrowser
 
 CONTAINER = SimpleNamespace(id="id1", health="healthy")
@@ -91,6 +92,23 @@ def test_a_source_without_access_and_one_that_is_gone(stack):
     closed, gone = observe(stack).sources
     assert not closed.has_access and closed.message == "user has no access to source: A"
     assert gone.has_access and gone.status == 404
+
+
+def test_a_disk_that_hangs_is_said_of_that_source(stack, monkeypatch):
+    whole = _filebrowser.Api.listing
+
+    def hanging(api, token, source):
+        if source == "A":
+            raise _filebrowser.Unreachable("FileBrowser gives no answer: TimeoutError: timed out")
+        return whole(api, token, source)
+
+    monkeypatch.setattr(_filebrowser.Api, "listing", hanging)
+    found = observe(stack)
+    assert found.login == 200
+    assert [(source.status, source.message[:30]) for source in found.sources] == [
+        (0, "FileBrowser gives no answer: T"),
+        (200, ""),
+    ]
 
 
 def test_nothing_that_runs_is_nothing_to_ask(stack):

@@ -68,7 +68,7 @@ GONE = [SharedPath("/srv/disk", "app", False, None, None)]
 
 
 def certificate(days, issuer="CN = R11", said=""):
-    return HOST, _proxy.Served(_proxy.Certificate(issuer, NOW + days * DAY), said=said), NOW
+    return HOST, _proxy.Served(_proxy.Certificate(issuer, NOW + days * DAY), said=said), NOW, 2
 
 
 def browser(*sources, **changes):
@@ -185,8 +185,8 @@ STATES = {
         "none": certificate(300, "CN = TRAEFIK DEFAULT CERT", "9109: Invalid access token"),
         "expired": certificate(-2),
         "overdue": certificate(10),
-        "unread": (HOST, _proxy.Served(None, FileNotFoundError(2, "No such file", "openssl")), NOW),
-        "broken": (HOST, _proxy.Served(None, ValueError("no issuer in what openssl printed")), NOW),
+        "unread": (HOST, _proxy.Served(None, FileNotFoundError(2, "No such file", "openssl")), NOW, 0),
+        "broken": (HOST, _proxy.Served(None, ValueError("no issuer in what openssl printed")), NOW, 0),
     },
     "probe.{host}": {"ok": hops("ok"), "stops": hops("fail"), "limps": hops("degraded")},
     "report": {"failed": ("status.json: No space left on device",)},

@@ -23,6 +23,7 @@ RIGHT = _gate.Observed(
     inputs=INPUTS,
     head=HEAD,
     converged=CONVERGED,
+    certificate=None,
     differences=[],
 )
 ILL = RIGHT._replace(differences=["container traefik is missing"])
@@ -61,6 +62,10 @@ def failed(look, number, ago):
             True,
             "the last converge failed",
         ),
+        (RIGHT._replace(certificate=_state.Tries(0, NOW - 299)), False, "nothing to do"),
+        (RIGHT._replace(certificate=_state.Tries(0, NOW - 300)), True, "the certificate is to be asked for again"),
+        (RIGHT._replace(certificate=_state.Tries(2, NOW - 599)), False, "nothing to do"),
+        (RIGHT._replace(certificate=_state.Tries(2, NOW + 1)), True, "the certificate is to be asked for again"),
         (ILL._replace(lock="root@ops, process 7"), False, "root@ops, process 7 is at work on this guest"),
         (
             ILL._replace(booting=True, pause=_state.Pause(NOW, NOW + 60)),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.felhom.base_infra.plugins.module_utils._guest import lock as _lock
-from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import apply as _apply, settle as _settle
+from ansible_collections.felhom.base_infra.plugins.module_utils._guest import engine as _engine, lock as _lock
+from ansible_collections.felhom.base_infra.plugins.module_utils._tasks import (
+    apply as _apply,
+    end as _end,
+    settle as _settle,
+)
 
 ASKED = {"stacks": [], "void": None}
 
@@ -51,6 +55,47 @@ def test_what_is_not_healthy_on_its_last_good_generation_is_loud(changed):
     done = settle(changed)
     state = done["stacks"]["traefik"]
     assert state["state"] == "rollback failed" and "container traefik is exited" in state["why"]
+
+
+def end(guest, monkeypatch, **more):
+    """What the end of a run is told."""
+    told = {}
+    monkeypatch.setattr(_end, "end", lambda _module, arguments: told.update(arguments) or {"verdict": "ok"})
+    asked = {
+        "holder": guest.params["run"],
+        "pending": ["traefik"],
+        "stacks_of_run": {"traefik": {"changed": True}, "cloudflared": {"changed": False}},
+        "error": "",
+        "probe": False,
+        "probe_after": "traefik",
+        "patience": 60,
+    }
+    assert _settle.end(guest.module, asked | more) == {"verdict": "ok", "changed": True}
+    return told
+
+
+def test_the_end_of_a_run_settles_first(changed, monkeypatch):
+    told = end(changed, monkeypatch)
+    assert told["stacks_of_run"]["traefik"]["state"] == "kept"
+    assert told["stacks_of_run"]["cloudflared"] == {"changed": False}
+    assert (told["error"], told["probe"], told["patience"]) == ("", True, 60)
+    assert not end(changed, monkeypatch, probe_after="cloudflared")["probe"]
+
+
+def test_the_end_of_a_run_tells_all_that_went_wrong(changed, monkeypatch):
+    changed.becomes = {"state": "exited"}
+    told = end(changed, monkeypatch, error="stack cloudflared: no such image")
+    assert told["error"].startswith("stack cloudflared: no such image. stack traefik: ")
+    assert "THE ROLLBACK FAILED" in told["error"]
+    assert (told["probe"], told["patience"]) == (False, 0)
+
+
+def test_an_engine_that_does_not_answer_at_the_end_is_told(changed, monkeypatch):
+    def refuse():
+        raise _engine.EngineError("no answer from the Docker engine")
+
+    monkeypatch.setattr(_engine, "observe", refuse)
+    assert end(changed, monkeypatch)["error"] == "no answer from the Docker engine"
 
 
 def test_what_was_settled_meanwhile_is_told_as_it_was(changed):

@@ -52,13 +52,15 @@ def test_each_source():
             listed(),
             listed(name="Disk", has_access=False, status=500, message="user has no access to source: Disk"),
             listed(name="Old", path="/mnt/old", status=403, message="open /srv/mnt/old: permission denied" + "!" * 999),
+            listed(name="Far", status=0, message="FileBrowser gives no answer: TimeoutError: timed out"),
         ]
     )
-    ok, locked, failed = _browser.source(found)
+    ok, locked, failed, hangs = _browser.source(found)
     assert (ok.id, ok.verdict) == ("filebrowser.source.Photos", "ok")
     assert (locked.verdict, locked.reason) == ("fail", "admin has no access to it")
     assert failed.reason.startswith("answers 403: open /srv/mnt/old: permission denied") and len(failed.reason) < 400
     assert "may read /mnt/old" in failed.fix
+    assert hangs.reason == "FileBrowser gives no answer: TimeoutError: timed out"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_certificate_that_openssl_could_not_read(text):
 )
 def test_a_certificate(issuer, days, why, verdict, words):
     certificate = _proxy.Certificate(issuer, 1000000 + days * 86400)
-    (check,) = _proxy.certificate("files.example", _proxy.Served(certificate, said=why), 1000000)
+    (check,) = _proxy.certificate("files.example", _proxy.Served(certificate, said=why), 1000000, 0)
     assert (check.id, check.verdict, check.reason) == ("certificate.files.example", verdict, words)
 
 
