@@ -141,13 +141,13 @@ def tunnel(host, customer) -> Callable:
     image = host.ansible.get_variables()["felhom_controller_image"]
     name = {"Host": f"files.{customer['customer']['domain']}"}
 
-    def ask(*requests: tuple[str, str, dict]) -> list[tuple[int, dict]]:
+    def through(*requests: tuple[str, str, dict]) -> list[tuple[int, dict]]:
         given = json.dumps([(method, path, name | headers) for method, path, headers in requests])
         script = f"{shlex.quote(TUNNEL)} {shlex.quote(given)} {ANSWER}"
         inside = f"docker run --rm --network traefik-public --entrypoint python3 {image} -c {script}"
         return [tuple(json.loads(line)) for line in host.check_output(inside).splitlines()]
 
-    return ask
+    return through
 
 
 def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, tunnel):
@@ -159,10 +159,10 @@ def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, tunn
 
 
 @pytest.mark.parametrize("name, status", [("files", 200), ("unknown", 404)])
-def test_browsers_are_told_to_stay_with_https_by_every_answer(address, customer, tunnel, name, status):
+def test_browsers_are_told_to_stay_with_https_by_every_answer(ask, customer, tunnel, name, status):
     """Also by the proxy's own, and through the tunnel, where the proxy itself sees no HTTPS."""
     full = f"{name}.{customer['customer']['domain']}"
-    direct = ask(address, f"https://{full}/").lower()
+    direct = ask(f"https://{full}/").lower()
     assert f" {status}" in direct.splitlines()[0]
     assert "strict-transport-security: max-age=31536000" in direct
     ((answered, headers),) = tunnel(("GET", "/", {"Host": full}))
@@ -173,7 +173,7 @@ LOGIN = "/api/auth/login?username=admin"
 
 
 @pytest.mark.parametrize("way", ["tunnel", "direct"])
-def test_a_stranger_s_wrong_passwords_lock_nobody_out(host, address, customer, tunnel, way):
+def test_a_stranger_s_wrong_passwords_lock_nobody_out(host, ask, customer, tunnel, way):
     """FileBrowser counts tries for a user name from everywhere, and by address for whoever the sender claims to be."""
     # As after a quiet quarter of an hour.
     host.check_output("docker restart filebrowser")
@@ -186,7 +186,7 @@ def test_a_stranger_s_wrong_passwords_lock_nobody_out(host, address, customer, t
         statuses = [str(status) for status, _headers in answers]
     else:
         url = f"https://files.{customer['customer']['domain']}{LOGIN}"
-        tries = (ask(address, url, "-XPOST", "-HX-Password: wrong", f"-HX-Forwarded-For: {by}") for by in claims)
+        tries = (ask(url, "-XPOST", "-HX-Password: wrong", f"-HX-Forwarded-For: {by}") for by in claims)
         statuses = [answer.split()[1] for answer in tries]
     assert set(statuses) == {"401", "429"}
     assert statuses.count("401") <= 8
