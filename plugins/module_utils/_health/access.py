@@ -97,7 +97,7 @@ def _answers(process: _Process, folders: list[str]) -> list[list[Any]]:
     answers: list[list[Any]] = []
     end = time.monotonic() + _LIMIT
     for child, reading in asked:
-        ready, _, _ = select.select([reading], [], [], max(0.0, end - time.monotonic()))
+        ready = select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]
         answer = os.read(reading, select.PIPE_BUF) if ready else b""
         os.close(reading)
         answers.append(json.loads(answer) if answer else [])
