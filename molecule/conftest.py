@@ -13,6 +13,7 @@ import pytest
 import runs
 from healing import HEALED, Healing
 from runs import GUEST, ROOT
+from tunnels import MEASURED, Tunnel
 from waiting import ANSWER, served_certificate
 
 BED = ROOT / "tests/bed/bed"
@@ -152,6 +153,14 @@ def registry():
 
 
 @pytest.fixture
+def tunnel():
+    """The guest's tunnel as the edge sees it, from here on."""
+    seen = Tunnel()
+    yield seen
+    seen.secret("plain")
+
+
+@pytest.fixture
 def heal(guest, request) -> Healing:
     """The guest that is to heal itself, when a test says so and not at the timer's next tick, which is chance."""
     guest.run("systemctl stop felhom-base-infra.timer")
@@ -176,6 +185,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.write_sep("-", "seconds from the tick, or the changed configuration, to health")
     for name, seconds in HEALED.items():
         terminalreporter.write_line(f"{seconds:6.1f}  {name}")
+    for name, seconds in MEASURED.items():
+        terminalreporter.write_line(f"{seconds:6.1f}  s: {name}")
 
 
 @pytest.hookimpl(hookwrapper=True)

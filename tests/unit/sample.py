@@ -69,3 +69,40 @@ CONTROLLER = {
     "stacks": {"protected": ["traefik", "filebrowser"]},
     "assets": {"url": "x", "other": 1},
 }
+
+# What cloudflared 2026.8.2 says (facts/real-programs.md, its source), by what health makes of it.
+_AT = "connIndex=0 event=0 ip=198.51.100.7"
+_START = [
+    "2026-11-25T08:00:00Z INF Starting tunnel tunnelID=11111111-2222-4333-8444-555555555555",
+    "2026-11-25T08:00:00Z INF Initial protocol quic",
+]
+_CONTROL = 'error="control stream encountered a failure while serving"'
+_REFUSED_OVER_QUIC = [
+    f'2026-11-25T08:00:01Z ERR failed to run the datagram handler error="context canceled" {_AT}',
+    f"2026-11-25T08:00:01Z ERR failed to serve tunnel connection {_CONTROL} {_AT}",
+    f"2026-11-25T08:00:01Z ERR Serve tunnel error {_CONTROL} {_AT}",
+    f"2026-11-25T08:00:01Z INF Retrying connection in up to 2s {_AT}",
+]
+_REFUSED = (
+    f'2026-11-25T08:00:20Z ERR Register tunnel error from server side error="Unauthorized: Invalid tunnel secret" {_AT}'
+)
+_SUMMARY = (
+    "2026-11-25T08:00:09Z INF |  SUMMARY: Environment ready with degraded transport. cloudflared will proceed using "
+)
+_UNHEARD = (
+    "2026-11-25T08:00:05Z ERR Failed to dial a quic connection"
+    f' error="failed to dial to edge with quic: timeout: no recent network activity" {_AT}'
+)
+_SWITCHED = f"2026-11-25T08:02:33Z INF Switching to fallback protocol http2 {_AT}"
+_UNREACHED = (
+    "2026-11-25T08:02:40Z ERR Unable to establish connection with Cloudflare edge"
+    f' error="DialContext error: dial tcp 198.51.100.7:7844: i/o timeout" {_AT}'
+)
+REGISTERED = "2026-11-25T08:02:34Z INF Registered tunnel connection connIndex=0 connection=c event=0 ip=i protocol="
+TUNNEL_LOGS = {
+    "refused": [*_START, *_REFUSED_OVER_QUIC, _SWITCHED, _REFUSED],
+    "ended": [*_START, *_REFUSED_OVER_QUIC],
+    "no_udp": [*_START, _UNHEARD, f"{_SUMMARY}'http2'.  |", _UNHEARD],
+    "late": [*_START, _UNHEARD, f"{_SUMMARY}'http2'.  |", _UNHEARD, _SWITCHED, f"{REGISTERED}http2"],
+    "apart": [*_START, _UNHEARD, _SWITCHED, _UNREACHED],
+}

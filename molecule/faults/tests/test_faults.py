@@ -67,10 +67,10 @@ def test_an_absent_image_and_no_registry(guest, play):
 
 def test_a_configuration_that_makes_traefik_exit(guest, play, browse, domain):
     disk = guest.disk()
-    run = play("site.yml", *extra(base_traefik_acme_propagation={"bogus": 1}))
+    run = play("site.yml", *extra(base_traefik_acme_propagation={"delayBeforeChecks": "bogus"}))
     assert run.status == 2
     output = " ".join(run.output.split())
-    assert "field not found, node: bogus" in output
+    assert "time: invalid duration" in output
     assert "traefik was rolled back to its last good generation and is healthy" in output
     assert guest.disk() == disk
     assert serves(browse, domain)
@@ -120,7 +120,7 @@ def test_a_stack_that_fails_goes_back_alone_when_the_others_are_well(guest, play
         in output
     )
     assert guest.changed_since(before) == {"traefik", "filebrowser"}
-    assert "level: WARN" in guest.run("cat /opt/docker/traefik/traefik.yml")
+    assert 'level: "WARN"' in guest.run("cat /opt/docker/traefik/traefik.yml")
     assert guest.ledger()[-1]["result"] == "failed"
 
 

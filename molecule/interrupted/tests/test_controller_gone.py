@@ -33,8 +33,8 @@ def failpoint(moment):
         while not os.path.exists({GO!r}):
             time.sleep(0.1)
 """
-# "unknown field": it exits at its start, so this must be rolled back.
-BAD = {"base_traefik_acme_propagation": {"bogus": 1}}
+# "time: invalid duration": it exits at its start, so this must be rolled back.
+BAD = {"base_traefik_acme_propagation": {"delayBeforeChecks": "bogus"}}
 
 
 @pytest.fixture(scope="module")

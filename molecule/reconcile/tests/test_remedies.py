@@ -88,13 +88,14 @@ BROKEN = {
     ),
     "record gone, controller stopped, tunnel cut": Broken(
         f"rm {STATE}/manifest.json; docker stop --time 0 felhom-controller;"
-        " iptables -I FORWARD -p tcp --dport 7844 -j REJECT; docker restart cloudflared",
+        " for each in tcp udp; do iptables -I FORWARD -p $each --dport 7844 -j REJECT; done;"
+        " docker restart cloudflared",
         {
             "stacks": "nothing has been applied",
             "container.felhom-controller": "(exited)",
             "tunnel": "not connected to Cloudflare's edge",
         },
-        person="iptables -D FORWARD -p tcp --dport 7844 -j REJECT",
+        person="for each in tcp udp; do iptables -D FORWARD -p $each --dport 7844 -j REJECT; done",
     ),
     "containers, network and files": Broken(
         "docker rm --force filebrowser; docker stop traefik; echo edited >> /opt/docker/traefik/traefik.yml;"

@@ -40,7 +40,7 @@ _DISKS = ("/", "/var/lib/docker")
 _PROXY = "127.0.0.1"  # its ports are published on all addresses
 PROXY_CONTAINER = "traefik"
 
-_LOG_LINES = 200  # of Traefik's log, searched for what it said of certificates
+_LOG_LINES = 200  # of a log that is searched for what is wrong
 _ANSWER_TIMEOUT = 5.0  # seconds for one answer of the proxy
 
 
@@ -181,10 +181,8 @@ class Survey:
         return self._container("cloudflared")
 
     @cached_property
-    def tunnel_error(self) -> str:
-        """What the tunnel says where it is not connected."""
-        ill = self.tunnel is not None and self.tunnel.health != "healthy"
-        return _of_proxy.tunnel_error(log_of(self.tunnel)) if ill else ""
+    def tunnel_log(self) -> list[str]:
+        return log_of(self.tunnel)
 
     @cached_property
     def access(self) -> list[_of_stacks.Access]:
@@ -262,7 +260,8 @@ class Survey:
             return [check for check in of_containers if check.id == f"container.{name}"]
 
         hops = {
-            "tunnel": of_container("cloudflared") + _of_proxy.tunnel(self.tunnel, self.tunnel_error),
+            # Of two that are as bad, the first is what the probe says; the log knows more than the engine.
+            "tunnel": _of_proxy.tunnel(self.tunnel, self.tunnel_log) + of_container("cloudflared"),
             "proxy": of_container("traefik") + _of_proxy.http(host, self.answers),
             "certificate": _of_proxy.certificate(host, self.served, self.now, self.certificate_tries),
             "app": of_container("filebrowser"),

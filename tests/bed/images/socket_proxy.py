@@ -1,10 +1,12 @@
 #!/usr/bin/python3 -IS
-"""Stand-in for wollomatic/socket-proxy 1.13: the same flags and answers, read at upstream (cmd/socket-proxy).
+"""Stand-in for wollomatic/socket-proxy 1.13.1: the same flags, answers and end, read at upstream and run once
+(shared/facts/real-programs.md).
 
-A client that is not allowed gets 403, a method without a rule 405, a path that no rule matches 403. Rules match the
-whole path and not the query.
+A client that is not allowed gets 403, a method without a rule 405, a path that no rule matches 403. Rules are matched
+with the path, its escapes undone, and not with the query. Not played: lists by container label, a socket to listen on.
 """
 
+import contextlib
 import http.client
 import ipaddress
 import os
@@ -15,6 +17,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE", "OPTIONS"]
 DEFAULTS = {
@@ -33,18 +36,31 @@ DEFAULTS = {
 SWITCHES = ("allowhealthcheck", "logjson", "stoponwatchdog")
 
 
-def die(text):
+NUMBERS = ("proxyport", "shutdowngracetime", "watchdoginterval")
+LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
+# Requests that are being answered; an end waits for them.
+under_way = threading.Semaphore(0)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def die(text, status=2):
     print(text, file=sys.stderr, flush=True)
-    sys.exit(2)
+    sys.exit(status)
+
+
+def refuse_configuration(text):
+    die(f'ERROR error initializing config error="{text}"', 1)
 
 
 def settings(words):
-    found = {name: os.environ.get(f"SP_{name.upper()}", value) for name, value in DEFAULTS.items()}
-    rules = {method: [] for method in METHODS}
+    found = {name: os.environ.get(f"SP_{name.upper()}") or value for name, value in DEFAULTS.items()}
+    # What is no number in the environment is as if it were not there.
+    found |= {name: DEFAULTS[name] for name in NUMBERS if not found[name].isdecimal()}
+    of_environment, rules = {method: [] for method in METHODS}, {method: [] for method in METHODS}
     for name, value in os.environ.items():
         match = re.fullmatch(r"SP_ALLOW_([A-Z]+)(_\w+)?", name)
         if match and match[1] in rules:
-            rules[match[1]].append(value)
+            of_environment[match[1]].append(value)
     words = list(words)
     while words:
         name, given, value = words.pop(0).lstrip("-").partition("=")
@@ -59,11 +75,31 @@ def settings(words):
                 rules[name.removeprefix("allow")].append(value)
         else:
             die(f"flag provided but not defined: -{name}")
+    for name in NUMBERS:
+        if not found[name].isdecimal():
+            die(f'invalid value "{found[name]}" for flag -{name}: parse error')
+    check(found)
+    # The options for a method replace what the environment says of it.
+    return found, {method: compiled(method, rules[method] or of_environment[method]) for method in METHODS}
+
+
+def check(found):
+    if not 1 <= int(found["proxyport"]) <= 65535:
+        refuse_configuration("port number has to be between 1 and 65535")
     try:
-        patterns = {method: [re.compile(rule) for rule in given] for method, given in rules.items()}
+        ipaddress.ip_address(found["listenip"])
+    except ValueError:
+        refuse_configuration(f'invalid IP "{found["listenip"]}" for listenip')
+    if found["loglevel"].upper() not in LEVELS:
+        refuse_configuration(f"invalid log level {found['loglevel']}: Supported levels are {', '.join(LEVELS)}")
+
+
+def compiled(method, rules):
+    try:
+        # Without a group: of a|b the first is bound to the beginning only. Go's $ is Python's \Z.
+        return [re.compile(f"^{rule}\\Z") for rule in rules if rule]
     except re.error as error:
-        die(f"invalid regex: {error}")
-    return found, patterns
+        refuse_configuration(f'invalid regex "{rules}" for method {method}: {error}')
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -72,22 +108,40 @@ class UnixConnection(http.client.HTTPConnection):
         self.path = path
 
     def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock = self.kept = socket.socket(socket.AF_UNIX)
         self.sock.connect(self.path)
+
+    def hang_up_after(self, client):
+        """A stream ends when whoever reads it has gone, and not only when there is something more for them."""
+        if not client.recv(1, socket.MSG_PEEK):
+            self.kept.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    settings, rules = {}, {}
+    settings, rules, server_of_all = {}, {}, None
 
     def serve(self):
-        path = self.path.partition("?")[0]
+        under_way.release()
+        try:
+            self.answer()
+        finally:
+            under_way.acquire()
+
+    def parse_request(self):
+        parsed = super().parse_request()
+        # The class makes one slash of several at the beginning; the real one does not.
+        self.path = self.requestline.split()[1] if parsed else ""
+        return parsed
+
+    def answer(self):
+        path = unquote(self.path.partition("?")[0])
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if not self.allowed_client():
             self.refuse(403, "forbidden IP")
         elif not self.rules[self.command]:
             self.refuse(405, "method not allowed")
-        elif not any(rule.fullmatch(path) for rule in self.rules[self.command]):
+        elif not any(rule.search(path) for rule in self.rules[self.command]):
             self.refuse(403, "path not allowed")
         else:
             self.forward(body)
@@ -109,10 +163,16 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def refuse(self, status, reason):
-        print(f"blocked request: {reason} method={self.command} path={self.path.partition('?')[0]}", flush=True)
+        client = "{}:{}".format(*self.client_address)
+        asked = f"method={self.command} URL={self.path} client={client} response={status}"
+        print(f'level=WARN msg="blocked request" reason="{reason}" {asked}', flush=True)
+        body = f"{http.client.responses[status]}\n".encode()
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def forward(self, body):
         try:
@@ -121,8 +181,10 @@ class Handler(BaseHTTPRequestHandler):
             upstream.request(self.command, self.path, body or None, kept)
             answer = upstream.getresponse()
         except OSError as error:
-            print(f"socket not available: {error}", flush=True)
-            self.refuse(502, "socket not available")
+            print(f"http: proxy error: dial unix {self.settings['socketpath']}: {error.strerror}", flush=True)
+            self.send_response(502)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         self.send_response(answer.status)
         for name, value in answer.getheaders():
@@ -131,6 +193,7 @@ class Handler(BaseHTTPRequestHandler):
         chunked = answer.getheader("Content-Length") is None and self.command != "HEAD"
         if chunked:
             self.send_header("Transfer-Encoding", "chunked")
+            threading.Thread(target=self.watch_client, args=(upstream,), daemon=True).start()
         self.end_headers()
         try:
             while data := answer.read1(65536):
@@ -142,6 +205,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         finally:
             upstream.close()
+
+    def watch_client(self, upstream):
+        with contextlib.suppress(OSError):
+            upstream.hang_up_after(self.connection)
 
     def log_message(self, *_words):
         pass
@@ -171,14 +238,31 @@ def watch(interval):
         if not socket_answers(Handler.settings["socketpath"]):
             print("socket is unavailable", flush=True)
             if Handler.settings["stoponwatchdog"] == "true":
-                os._exit(10)
+                end(10)
+
+
+def end(status):
+    """What is being answered may go on for a while: Traefik's stream of events does so for ever."""
+    Handler.server_of_all.shutdown()
+    until = time.monotonic() + int(Handler.settings["shutdowngracetime"])
+    while under_way.acquire(blocking=False):
+        under_way.release()
+        if time.monotonic() > until:
+            print('level=WARN msg="timeout stopping server" error="context deadline exceeded"', flush=True)
+            break
+        time.sleep(0.01)
+    os._exit(status)
 
 
 def main():
     Handler.settings, Handler.rules = settings(sys.argv[1:])
     found = Handler.settings
     print("Stand-in for socket-proxy, made for felhom.base_infra's tests", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    print("Default request allowlist:\n   Method   Regex", flush=True)
+    for method, patterns in Handler.rules.items():
+        if patterns:
+            print(f"   {method:<8} [{' '.join(rule.pattern for rule in patterns)}]", flush=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if not socket_answers(found["socketpath"]):
         die("socket not available")
     if found["allowhealthcheck"] == "true":
@@ -186,7 +270,10 @@ def main():
         threading.Thread(target=health.serve_forever, daemon=True).start()
     if int(found["watchdoginterval"]):
         threading.Thread(target=watch, args=(int(found["watchdoginterval"]),), daemon=True).start()
-    ThreadingHTTPServer((found["listenip"], int(found["proxyport"])), Handler).serve_forever()
+    server = Handler.server_of_all = ThreadingHTTPServer((found["listenip"], int(found["proxyport"])), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    signal.sigwait(SIGNALS)
+    end(0)
 
 
 main()

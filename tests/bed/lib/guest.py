@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import time
 
 from . import rootfs
 from .process import becomes, run, succeeds
-from .settings import BRIDGE, FAULTS, FIRST_ID, GATEWAY, GUESTS, HOME, KEYS, NETWORK, fail, say
+from .settings import BRIDGE, EDGE_SECRETS, FAULTS, FIRST_ID, GATEWAY, GUESTS, HOME, KEYS, NETWORK, fail, say
 
 BOOT_TIMEOUT = 600  # seconds; a guest that converges itself does it at its start
 STOP_TIMEOUT = 300  # seconds; containers that ignore SIGTERM take 10 each
@@ -227,6 +228,14 @@ class Guest:
             told.with_name(self.name).rename(told)
         else:
             told.unlink(missing_ok=True)
+
+    def set_tunnel_secret(self, secret: bytes | None) -> None:
+        """The only one that the edge takes from here from now on; None for what it knows of the tunnel."""
+        told = EDGE_SECRETS / self.address
+        if secret is None:
+            told.unlink(missing_ok=True)
+        else:
+            told.write_text(hashlib.sha256(secret).hexdigest())
 
     def logs(self) -> str:
         """What a failed test wants to know."""

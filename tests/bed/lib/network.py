@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,7 +14,22 @@ import urllib.request
 from hub import BLOBS, HUB, PRIVATE, TOKENS
 
 from .process import run, start_service, stop_service, succeeds
-from .settings import BED, BRIDGE, CACHE, FAULTS, GATEWAY, KEYS, NETWORK, PINS, REGISTRY, RUN, fail
+from .settings import (
+    BED,
+    BRIDGE,
+    CACHE,
+    EDGE_SECRETS,
+    FAULTS,
+    GATEWAY,
+    KEYS,
+    NETWORK,
+    PINS,
+    REGISTRY,
+    RUN,
+    TUNNEL,
+    TUNNEL_SECRET,
+    fail,
+)
 
 EDGES = ["region1.v2.argotunnel.com", "region2.v2.argotunnel.com"]
 # Where the customer's zones, the authority and Cloudflare's API are played.
@@ -132,9 +148,20 @@ def issuer() -> str:
 def edge(state: str) -> None:
     """Start or stop what plays Cloudflare's edge for the tunnel."""
     if state == "up":
-        start_service("edge", sys.executable, BED / "edge.py", GATEWAY)
+        EDGE_SECRETS.mkdir(exist_ok=True)
+        known = f"{TUNNEL}={hashlib.sha256(TUNNEL_SECRET).hexdigest()}"
+        start_service("edge", sys.executable, BED / "edge.py", GATEWAY, 7844, EDGE_SECRETS, known)
     else:
         stop_service("edge")
+
+
+def edge_notes(address: str) -> list[str]:
+    """What the edge saw of one guest's tunnel, each a line of JSON."""
+    try:
+        lines = (RUN / "edge.log").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [line for line in lines if line.startswith("{") and json.loads(line)["guest"] == address]
 
 
 def hub_is_real() -> bool:

@@ -32,34 +32,95 @@ _SHOWN = 400  # characters of what a program says
 _PROXY_LOG = Remedy(CONVERGED, f"see 'docker logs traefik', then {CONVERGE}")
 
 
+_NEW_TOKEN = Remedy(
+    PERSON,
+    "take the tunnel's token from Cloudflare's dashboard anew, put it where the guest has it from"
+    " (infrastructure.cf_tunnel_token of controller.yaml, or guest_config_cf_tunnel_token), and converge",
+)
+_NO_UDP = Remedy(
+    PERSON, "set base_cloudflared_protocol: http2 for this guest and converge, or let it send UDP to port 7844"
+)
+
+
 @declare(
     "tunnel",
     cost=CONVERGING,
-    observes=("tunnel", "tunnel_error"),
+    observes=("tunnel", "tunnel_log"),
     needs=("configured", "engine"),
     ok=Outcome("ok", "connected to Cloudflare's edge"),
+    refused=Outcome("degraded", "Cloudflare's edge refuses the tunnel's token{said}", _NEW_TOKEN),
+    ended=Outcome(
+        "degraded",
+        "Cloudflare's edge answers and ends each registration without a reason, as it does for a token that it refuses",
+        _NEW_TOKEN,
+    ),
+    no_udp=Outcome(
+        "degraded",
+        "not connected to Cloudflare's edge: UDP to port 7844 is blocked, and at each start cloudflared tries QUIC for"
+        " a minute or more",
+        _NO_UDP,
+    ),
+    late=Outcome(
+        "degraded",
+        "connected to Cloudflare's edge over HTTP/2: UDP to port 7844 is blocked, and at each start cloudflared tries"
+        " QUIC for a minute or more",
+        _NO_UDP,
+    ),
     apart=Outcome(
         "degraded",
         "not connected to Cloudflare's edge{said}",
         Remedy(
             PERSON,
-            "see whether the guest reaches Cloudflare on port 7844 and whether the tunnel's token is still valid",
+            "see whether the guest resolves names and reaches Cloudflare's edge on port 7844; where only TCP does, set"
+            " base_cloudflared_protocol: http2",
         ),
     ),
 )
-def tunnel(say: Any, container: Container | None, said: str) -> Iterator[Check]:
-    """The tunnel is connected to Cloudflare's edge: its container's health check asks that.
+def tunnel(say: Any, container: Container | None, log: list[str]) -> Iterator[Check]:
+    """The tunnel is connected to Cloudflare's edge: its container's health check asks that, and its log says why not.
 
-    One that does not run is another check's. said is the last error of its log, "" for none.
+    One that does not run is another check's.
     """
-    if container is not None and container.state == "running":
-        yield say("ok" if container.health == "healthy" else "apart", said=f": {said}" if said else "")
+    if container is None or container.state != "running":
+        return
+    outcome, said = tunnel_state(log)
+    if container.health == "healthy":
+        outcome = "late" if outcome == "late" else "ok"
+    elif outcome == "late":
+        outcome = "apart"
+    yield say(outcome, said=f": {said}" if said else "")
 
 
-def tunnel_error(lines: list[str]) -> str:
-    """The last error in cloudflared's log, "" for none."""
-    errors = [line.partition(" ERR ")[2] for line in lines if " ERR " in line]
-    return " ".join(errors[-1].split())[:_SHOWN] if errors else ""
+# In cloudflared's log. The second is over QUIC, which gives no reason; the last is what its pre-check says within ten
+# seconds where TCP gets through and UDP does not.
+_UNAUTHORIZED = "Unauthorized"
+_ENDED = "control stream encountered a failure"
+_UNHEARD = "Failed to dial a quic connection"
+_UNREACHED = "DialContext error"
+_FALLBACK = "Switching to fallback protocol http2"
+_DEGRADED = "will proceed using 'http2'"
+_RECENT = 8  # errors; a try over QUIC has four at most
+
+
+def tunnel_state(log: list[str]) -> tuple[str, str]:
+    """What cloudflared's log says of its last start, as an outcome of the check, and the error that says it."""
+    begin = max((number for number, line in enumerate(log) if " Starting tunnel" in line), default=0)
+    lines = log[begin:]
+    errors = [" ".join(line.partition(" ERR ")[2].split())[:_SHOWN] for line in lines if " ERR " in line]
+    kinds = (_UNAUTHORIZED, _ENDED, _UNHEARD, _UNREACHED)
+    last = next((error for error in reversed(errors) if any(kind in error for kind in kinds)), "")
+    refusals = [error for error in errors[-_RECENT:] if _UNAUTHORIZED in error]
+    if refusals and (_UNAUTHORIZED in last or _ENDED in last):
+        return "refused", refusals[-1].partition('error="')[2].partition('"')[0] or refusals[-1]
+    if _ENDED in last:
+        return "ended", last
+    fell_back = any(_FALLBACK in line for line in lines)
+    if _UNHEARD in last and not fell_back and any(_DEGRADED in line for line in lines):
+        return "no_udp", last
+    registered = [line for line in lines if " Registered tunnel connection " in line]
+    if fell_back and registered and "protocol=http2" in registered[-1]:
+        return "late", last
+    return "apart", last or (errors[-1] if errors else "")
 
 
 Answers = namedtuple("Answers", "https certificate http location", defaults=[b"", 0, None])

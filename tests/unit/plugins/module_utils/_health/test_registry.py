@@ -25,7 +25,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.c
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.stacks import Access
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import state as _state
-from sample import IMAGE, PIN, engine_for
+from sample import IMAGE, PIN, TUNNEL_LOGS, engine_for
 
 CHECKS = {declared.id: declared for declared in (*_registry.CHECKS, *_preflight.CHECKS)}
 REMEDIES = {_check.NOTHING, _check.PASSES, _check.CONVERGED, _check.COMMAND, _check.PERSON, _check.ANOTHER}
@@ -130,7 +130,14 @@ STATES = {
         "unmapped": ([FOLDER._replace(may_read=False, may_write=False, owner="65534:65534")],),
         "locked": ([FOLDER._replace(may_write=False, mount_is_read_only=True)],),
     },
-    "tunnel": {"ok": (container(), ""), "apart": (container(health="unhealthy"), "Unable to establish")},
+    "tunnel": {
+        "ok": (container(), []),
+        "refused": (container(health="starting"), TUNNEL_LOGS["refused"]),
+        "ended": (container(health="starting"), TUNNEL_LOGS["ended"]),
+        "no_udp": (container(health="starting"), TUNNEL_LOGS["no_udp"]),
+        "late": (container(), TUNNEL_LOGS["late"]),
+        "apart": (container(health="unhealthy"), TUNNEL_LOGS["apart"]),
+    },
     "filebrowser.login": {
         "ok": (browser(),),
         "second_factor": (browser(login=403),),

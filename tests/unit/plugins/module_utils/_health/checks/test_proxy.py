@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._health import check as _check
 from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks import proxy as _proxy
-from sample import engine_for
+from sample import REGISTERED, TUNNEL_LOGS, engine_for
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,72 @@ def test_what_traefik_says_of_a_certificate():
     assert len(_proxy.issuance_error([long])) < 500
 
 
-def test_the_tunnel(applied):
+@pytest.fixture
+def container(applied):
     stack, _engine = applied
-    (container,) = engine_for(stack).containers
-    log = ["2026-11-24T00:00:00Z INF Starting tunnel", "2026-11-24T00:00:01Z ERR  Unable to establish", "no level"]
-    said = _proxy.tunnel_error(log)
-    assert said == "Unable to establish"
-    assert _proxy.tunnel_error(["INF fine"]) == ""
-    (check,) = _proxy.tunnel(container._replace(health="unhealthy"), said)
-    assert check[:3] == ("tunnel", "degraded", "not connected to Cloudflare's edge: Unable to establish")
-    assert [check.verdict for check in _proxy.tunnel(container, "")] == ["ok"]
-    # Said by the container's own check.
-    assert _proxy.tunnel(None, "") == _proxy.tunnel(container._replace(state="exited"), "") == []
+    (found,) = engine_for(stack).containers
+    return found
+
+
+@pytest.mark.parametrize(
+    "outcome, health, reason, fix",
+    [
+        ("refused", "starting", "refuses the tunnel's token: Unauthorized: Invalid tunnel secret", "cf_tunnel_token"),
+        ("ended", "starting", "answers and ends each registration", "cf_tunnel_token"),
+        ("no_udp", "starting", "UDP to port 7844 is blocked", "base_cloudflared_protocol: http2"),
+        ("late", "healthy", "connected to Cloudflare's edge over HTTP/2: UDP", "base_cloudflared_protocol: http2"),
+        ("apart", "unhealthy", "not connected to Cloudflare's edge: Unable to establish connection", "port 7844"),
+    ],
+)
+def test_what_is_wrong_with_the_tunnel(container, outcome, health, reason, fix):
+    (check,) = _proxy.tunnel(container._replace(health=health), TUNNEL_LOGS[outcome])
+    assert (check.id, check.verdict) == ("tunnel", "degraded")
+    assert reason in check.reason and fix in check.fix
+
+
+@pytest.mark.parametrize("outcome", ["refused", "ended", "no_udp", "apart"])
+def test_a_tunnel_that_is_connected_is_well_whatever_was_before(container, outcome):
+    assert [check.verdict for check in _proxy.tunnel(container, TUNNEL_LOGS[outcome])] == ["ok"]
+
+
+def test_a_tunnel_that_does_not_run_is_another_check_s(container):
+    assert _proxy.tunnel(None, []) == _proxy.tunnel(container._replace(state="exited"), []) == []
+
+
+@pytest.mark.parametrize(
+    "log, outcome",
+    [
+        ([], "apart"),
+        # What an earlier start of the same container said is over.
+        (TUNNEL_LOGS["refused"] + TUNNEL_LOGS["apart"], "apart"),
+        (TUNNEL_LOGS["late"] + TUNNEL_LOGS["apart"][:2], "apart"),
+        # QUIC works again, after a time without.
+        ([*TUNNEL_LOGS["late"], f"{REGISTERED}quic"], "apart"),
+        # HTTP/2 was chosen, and UDP is blocked too.
+        ([*TUNNEL_LOGS["no_udp"][2:3], f"{REGISTERED}http2"], "apart"),
+        # By its source the program gives the reason over QUIC too, before the three lines.
+        (
+            [
+                *TUNNEL_LOGS["ended"][:2],
+                '2026-11-25T08:00:01Z ERR failed to serve the control stream error="Unauthorized: Invalid secret"',
+                *TUNNEL_LOGS["ended"][2:],
+            ],
+            "refused",
+        ),
+        # The token was taken later, and the network went away.
+        ([*TUNNEL_LOGS["refused"], f"{REGISTERED}http2", TUNNEL_LOGS["apart"][-1]], "late"),
+    ],
+)
+def test_what_the_tunnel_s_log_says(log, outcome):
+    assert _proxy.tunnel_state(log)[0] == outcome
+
+
+def test_a_tunnel_that_fell_back_and_lost_its_connection(container):
+    lost = [*TUNNEL_LOGS["late"], TUNNEL_LOGS["apart"][-1]]
+    (check,) = _proxy.tunnel(container._replace(health="unhealthy"), lost)
+    assert check.reason.startswith("not connected to Cloudflare's edge: Unable to establish connection")
+    (check,) = _proxy.tunnel(container._replace(health="starting"), [])
+    assert check.reason == "not connected to Cloudflare's edge"
 
 
 def check_of(verdict):
