@@ -13,6 +13,7 @@ import stat
 import time
 
 import pytest
+from ansible_collections.felhom.base_infra.plugins.module_utils._configuration import values as _values
 from filebrowsers import KEY, PASSWORD, FileBrowser, admin
 
 NO_CAPABILITY = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
@@ -387,3 +388,20 @@ def test_wrong_passwords_lock_an_address_out(browser):
             browser.log_in("wrong", X_Forwarded_For="192.0.2.1")
         _status, headers, _text = browser.ask("POST", "api/auth/login?username=admin", X_Forwarded_For="192.0.2.1")
         assert int(headers["Retry-After"]) > 800
+
+
+def test_it_takes_all_options_of_a_source_that_the_role_lets_through(browser):
+    """Written to 1.5.5's SourceConfig both: what only one of them knows is a mistake of one of them."""
+    right = {bool: True, str: "a", int: 4}
+
+    def filled(wanted):
+        if isinstance(wanted, dict):
+            return {key: filled(inner) for key, inner in wanted.items()}
+        return [filled(wanted[0])] if isinstance(wanted, list) else right[wanted]
+
+    options = filled(_values.SOURCE_OPTIONS) | {"disabled": False}
+    browser.config["server"]["sources"][0]["config"] |= options
+    with browser.running():
+        assert browser.list("A", browser.token())[0] == 200
+    browser.config["server"]["sources"][0]["config"] |= {"indexingInterval": 4}
+    assert browser.end()[0] == 1

@@ -54,7 +54,15 @@ def test_every_check_is_on_the_page():
     """Its id is what alerts and other programs know it by."""
     page = (ROOT / "docs/health.md").read_text()
     assert sorted(re.findall(r"^## `([^`]+)`$", page, re.MULTILINE)) == [
-        *("certificate.<host>", "compose", "configuration", "container.<name>", "controller_hostname", "converge"),
+        *(
+            "access.<path>",
+            "certificate.<host>",
+            "compose",
+            "configuration",
+            "container.<name>",
+            "controller_hostname",
+            "converge",
+        ),
         *("disk", "disk.<path>", "engine", "engine.api", "filebrowser.login", "filebrowser.source.<name>", "golden"),
         *("identity.<part>", "keyctl", "manifest", "nesting"),
         *("network.<network>", "pause", "pin.<name>", "probe.<host>", "proxy.http.<host>", "proxy.https.<host>"),

@@ -119,3 +119,15 @@ def test_file_browser_s_settings(host, customer):
         {"private": True, "useLogicalSize": True, "defaultEnabled": True, "readOnly": True},
         {"defaultEnabled": True, "readOnly": False},
     ]
+
+
+def test_the_limit_of_log_ins(ask, customer):
+    """Three at once, and then one a second."""
+    url = f"https://files.{customer['customer']['domain']}:8443/api/auth/login?username=nobody"
+
+    def status() -> str:
+        return ask(url, "-XPOST", "-HX-Password: wrong").split()[1]
+
+    tries = [status() for _ in range(20)]
+    assert tries[:3] == ["401", "401", "401"] and "429" in tries
+    wait_for(lambda: status() == "401")

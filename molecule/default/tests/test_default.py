@@ -192,6 +192,15 @@ def test_a_bad_controller_file_changes_nothing_and_is_named(host, guest, play, c
             "base_cloudflared_tunnel_token=not-a-secret-token",
             "found a text of 18 characters that is not base64 of JSON",
         ),
+        (
+            '{"guest_config_storage_paths": [{"path": "/mnt", "options": {"createUserDirr": true}}]}',
+            "found the unknown key createUserDirr in the options of /mnt",
+        ),
+        # FileBrowser would end at it, and be brought back after a minute.
+        (
+            '{"base_filebrowser_storage_paths": [{"path": "/a", "name":"A","options": {"rules": [{"viewable": 1}]}}]}',
+            "found a number for the option rules[0].viewable of /a; expected true or false",
+        ),
     ],
 )
 def test_a_variable_that_would_be_ignored_or_can_not_be_changes_nothing(guest, play, given, message):

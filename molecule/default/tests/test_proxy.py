@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from collections.abc import Callable
 
 import pytest
 from waiting import ANSWER, wait_for
@@ -120,20 +121,79 @@ def test_the_dashboard_is_closed_until_somebody_may_see_it(ask, play, customer):
     wait_for_answer(404)
 
 
-def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, customer):
-    """cloudflared speaks plain HTTP to the unpublished entry and says who asked; port 80 would redirect it for ever."""
-    image = host.ansible.get_variables()["felhom_controller_image"]
-    request = f"""
-import urllib.request
-headers = {{"Host": "files.{customer["customer"]["domain"]}"}}
-headers |= {{"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}}
-print(urllib.request.urlopen(urllib.request.Request("http://traefik:8880/", headers=headers), timeout={ANSWER}).status)
+TUNNEL = """
+import http.client, json, sys
+for method, path, headers in json.loads(sys.argv[1]):
+    connection = http.client.HTTPConnection("traefik", 8880, timeout=int(sys.argv[2]))
+    connection.request(method, path, headers={"X-Forwarded-Proto": "https"} | headers)
+    answer = connection.getresponse()
+    answer.read()
+    print(json.dumps([answer.status, dict(answer.getheaders())]))
 """
-    inside = f"docker run --rm --network traefik-public --entrypoint python3 {image} -c {shlex.quote(request)}"
-    assert host.check_output(inside) == "200"
+
+
+@pytest.fixture
+def tunnel(host, customer) -> Callable:
+    """Ask as cloudflared does: plain HTTP to the unpublished entry, with the headers that Cloudflare's edge sends.
+
+    Requests are a method, a path and headers each; answers a status and headers.
+    """
+    image = host.ansible.get_variables()["felhom_controller_image"]
+    name = {"Host": f"files.{customer['customer']['domain']}"}
+
+    def through(*requests: tuple[str, str, dict]) -> list[tuple[int, dict]]:
+        given = json.dumps([(method, path, name | headers) for method, path, headers in requests])
+        script = f"{shlex.quote(TUNNEL)} {shlex.quote(given)} {ANSWER}"
+        inside = f"docker run --rm --network traefik-public --entrypoint python3 {image} -c {script}"
+        return [tuple(json.loads(line)) for line in host.check_output(inside).splitlines()]
+
+    return through
+
+
+def test_the_tunnel_gets_through_without_redirect_and_keeps_who_asked(host, tunnel):
+    """cloudflared speaks plain HTTP to the unpublished entry and says who asked; port 80 would redirect it for ever."""
+    assert tunnel(("GET", "/", {"X-Forwarded-For": "203.0.113.9"}))[0][0] == 200
     # 7: refused.
     assert host.run(f"curl -s --max-time {ANSWER} http://127.0.0.1:8880/").rc == 7
     wait_for(lambda: "203.0.113.9" in host.check_output("docker logs --tail 20 filebrowser 2>&1"))
+
+
+@pytest.mark.parametrize("name, status", [("files", 200), ("unknown", 404)])
+def test_browsers_are_told_to_stay_with_https_by_every_answer(ask, customer, tunnel, name, status):
+    """Also by the proxy's own, and through the tunnel, where the proxy itself sees no HTTPS."""
+    full = f"{name}.{customer['customer']['domain']}"
+    direct = ask(f"https://{full}/").lower()
+    assert f" {status}" in direct.splitlines()[0]
+    assert "strict-transport-security: max-age=31536000" in direct
+    ((answered, headers),) = tunnel(("GET", "/", {"Host": full}))
+    assert (answered, headers.get("Strict-Transport-Security")) == (status, "max-age=31536000")
+
+
+LOGIN = "/api/auth/login?username=admin"
+
+
+@pytest.mark.parametrize("way", ["tunnel", "direct"])
+def test_a_stranger_s_wrong_passwords_lock_nobody_out(host, ask, customer, tunnel, way):
+    """FileBrowser counts tries for a user name from everywhere, and by address for whoever the sender claims to be."""
+    # As after a quiet quarter of an hour.
+    host.check_output("docker restart filebrowser")
+    wait_for(lambda: tunnel(("GET", "/", {}))[0][0] == 200)
+    claims = [f"198.51.100.{number}" for number in range(50)]
+    if way == "tunnel":
+        # What the stranger says, and after it what Cloudflare knows; then half of the tries without a lie.
+        said = [f"{claim}, 203.0.113.66" for claim in claims[:25]] + 25 * ["203.0.113.66"]
+        answers = tunnel(*(("POST", LOGIN, {"X-Password": "wrong", "X-Forwarded-For": by}) for by in said))
+        statuses = [str(status) for status, _headers in answers]
+    else:
+        url = f"https://files.{customer['customer']['domain']}{LOGIN}"
+        tries = (ask(url, "-XPOST", "-HX-Password: wrong", f"-HX-Forwarded-For: {by}") for by in claims)
+        statuses = [answer.split()[1] for answer in tries]
+    assert set(statuses) == {"401", "429"}
+    assert statuses.count("401") <= 8
+    password = host.check_output("cat /opt/docker/stacks/filebrowser/secrets/admin_password").strip()
+    ((owner, _headers),) = tunnel(("POST", LOGIN, {"X-Password": password, "X-Forwarded-For": "203.0.113.7"}))
+    assert owner == 200
+    assert "198.51.100." not in host.check_output("docker logs filebrowser 2>&1")
 
 
 @pytest.mark.parametrize(

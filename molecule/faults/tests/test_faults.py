@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,22 @@ def test_a_configuration_that_makes_traefik_exit(guest, play, browse, domain):
     output = " ".join(run.output.split())
     assert "time: invalid duration" in output
     assert "traefik was rolled back to its last good generation and is healthy" in output
+    assert guest.disk() == disk
+    assert serves(browse, domain)
+
+
+def test_a_configuration_of_which_file_browser_prints_the_secrets(guest, play, browse, domain):
+    """What it ends at is shown by it with three lines above and below: the password and the key."""
+    disk = guest.disk()
+    secrets = guest.run("cat /opt/docker/stacks/filebrowser/secrets/*").split()
+    run = play("site.yml", "-vvv", *extra(base_filebrowser_admin_username=["admin"]))
+    assert run.status == 2
+    output = " ".join(run.output.split())
+    said = r"filebrowser says: error unmarshaling YAML data: \[\d+:\d+\] cannot unmarshal .{,50} field adminUsername"
+    assert re.search(said, output), output
+    assert "filebrowser was rolled back to its last good generation and is healthy" in output
+    assert not [place for place, secret in enumerate(secrets) if secret[:12] in run.output]
+    assert "adminPassword:" not in guest.ledger()[-1]["error"]
     assert guest.disk() == disk
     assert serves(browse, domain)
 

@@ -14,6 +14,7 @@ from waiting import wait_for
 
 CHECKS = {each.id: each for each in (*registry.CHECKS, *preflight.CHECKS)}
 HOST = "files.acme.felhom.test"
+FILES = "/opt/docker/stacks/filebrowser/files"
 GOLDEN = "/usr/share/felhom-base-infra/golden.json"
 CONTROLLER = (
     "docker run --detach --name felhom-controller --restart unless-stopped --volume felhom-controller-data:/data"
@@ -113,6 +114,16 @@ BROKEN = {
             f"proxy.http.{HOST}": "no answer from the proxy",
             f"probe.{HOST}": "stops at the ",
         },
+    ),
+    "a folder of another user": Broken(
+        f"chown 0:0 {FILES}; chmod 700 {FILES}",
+        {f"access.{FILES}": "may not read and write it: it belongs to 0:0, mode 0700"},
+    ),
+    "a folder that is mounted read-only": Broken(
+        f"mount --bind {FILES} {FILES}; mount -o remount,bind,ro {FILES}; docker restart filebrowser",
+        {f"access.{FILES}": "mounted read-only"},
+        person=f"mount -o remount,bind,rw {FILES}; docker restart filebrowser",
+        cleanup=f"umount {FILES}; docker restart filebrowser",
     ),
     "a certificate and a wrong token": Broken(
         "docker stop traefik; : > /opt/docker/traefik/acme/acme.json;"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import difflib
 import ipaddress
 import json
 import posixpath
@@ -16,16 +17,49 @@ from typing import Any, TypedDict
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest.documents import kind
 
-# FileBrowser 1.5, backend/common/settings: SourceConfig. readOnly and defaultEnabled are the role's own.
-SOURCE_OPTIONS: dict[str, type] = {
+# Options of a source, as FileBrowser 1.5.5 has them in backend/common/settings/structs.go (SourceConfig,
+# ConditionalFilter, ConditionalRule), the deprecated ones too. It ends at once for any other key or type, which costs
+# a restart and a way back. When the pin moves to another release, compare with that file there: add what is new, and
+# what is gone to what is refused.
+_RULE: dict[str, Any] = {
+    "neverWatchPath": str,
+    "includeRootItem": str,
+    "fileStartsWith": str,
+    "folderStartsWith": str,
+    "fileEndsWith": str,
+    "folderEndsWith": str,
+    "folderPath": str,
+    "filePath": str,
+    "fileNames": str,
+    "folderNames": str,
+    "fileName": str,
+    "folderName": str,
+    "viewable": bool,
+    "ignoreHidden": bool,
+    "ignoreZeroSizeFolders": bool,
+    "ignoreSymlinks": bool,
+}
+SOURCE_OPTIONS: dict[str, Any] = {
     "denyByDefault": bool,
     "private": bool,
     "disabled": bool,
-    "rules": list,
+    "indexingIntervalMinutes": int,
+    "conditionals": {"hidden": bool, "ignoreHidden": bool, "ignoreZeroSizeFolders": bool, "rules": [_RULE]},
+    "rules": [_RULE],
     "defaultUserScope": str,
     "createUserDir": bool,
     "useLogicalSize": bool,
 }
+# What the role says of every source itself.
+_OWN_OPTIONS = {
+    "readOnly": "read_only beside path",
+    "defaultEnabled": "nothing: every folder is shown to new users",
+    "path": "it beside options",
+    "name": "it beside options",
+}
+_MOST_RULES = 1000
+_LONGEST_TEXT = 4096
+_LARGEST_NUMBER = 2**32 - 1
 
 
 class Storage(TypedDict):
@@ -167,23 +201,61 @@ def check_storage_paths(value: object) -> list[Storage]:
                 "path": path,
                 "name": _storage_name(given.get("name"), path, taken),
                 "read_only": read_only,
-                "options": _source_options(given.get("options", {})),
+                "options": _source_options(given.get("options", {}), path),
             }
         )
     return storage
 
 
-def _source_options(given: object) -> dict[str, Any]:
-    """What FileBrowser knows of a source beside path, name and readOnly; it ends at once for anything else there."""
+def _source_options(given: object, path: str) -> dict[str, Any]:
+    """FileBrowser's own options for a folder."""
     if not isinstance(given, dict):
-        raise Invalid(f"found {kind(given)} for options; expected a mapping")
-    for key, value in given.items():
-        wanted = SOURCE_OPTIONS.get(key)
-        if wanted is None:
-            raise Invalid(f"found the unknown option {key!r} of a storage path; expected {', '.join(SOURCE_OPTIONS)}")
-        if not isinstance(value, wanted):
-            raise Invalid(f"found {kind(value)} for the option {key}; expected {kind(wanted())}")
+        raise Invalid(f"found {kind(given)} for the options of {path}; expected a mapping")
+    for key in given:
+        if isinstance(key, str) and key in _OWN_OPTIONS:
+            raise Invalid(f"found the option {key} of {path}; expected {_OWN_OPTIONS[key]}")
+    _check_option(given, SOURCE_OPTIONS, "", path)
     return given
+
+
+def _check_option(value: object, wanted: Any, name: str, path: str) -> None:
+    """An option, and what is in it: no deeper than the table above."""
+    if isinstance(wanted, dict):
+        if not isinstance(value, dict):
+            raise _wrong_option(value, name, path, "a mapping")
+        for key, inner in value.items():
+            if key not in wanted:
+                raise _unknown_option(key, list(wanted), name, path)
+            _check_option(inner, wanted[key], f"{name}.{key}" if name else key, path)
+    elif isinstance(wanted, list):
+        if not isinstance(value, list):
+            raise _wrong_option(value, name, path, "a list")
+        if len(value) > _MOST_RULES:
+            raise Invalid(f"found {len(value)} entries in the option {name} of {path}; expected {_MOST_RULES} at most")
+        for number, inner in enumerate(value):
+            _check_option(inner, wanted[0], f"{name}[{number}]", path)
+    elif wanted is bool:
+        if not isinstance(value, bool):
+            raise _wrong_option(value, name, path, "true or false, without quotes")
+    elif wanted is int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST_NUMBER:
+            raise _wrong_option(value, name, path, "a whole number, 0 or more")
+    elif not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        # A number would be taken too, but 010 is 8 before FileBrowser sees it.
+        raise _wrong_option(value, name, path, "a text, in quotes where it looks like a number")
+
+
+def _wrong_option(value: object, name: str, path: str, expected: str) -> Invalid:
+    return Invalid(f"found {kind(value)} for the option {name} of {path}; expected {expected}")
+
+
+def _unknown_option(key: object, known: list[str], name: str, path: str) -> Invalid:
+    where = f"the option {name} of {path}" if name else f"the options of {path}"
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", key):
+        return Invalid(f"found a key that is no option's name in {where}; expected {', '.join(known)}")
+    close = difflib.get_close_matches(key, known, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return Invalid(f"found the unknown key {key} in {where}; expected {', '.join(known)}{hint}")
 
 
 def _storage_name(given: object, path: str, taken: list[str]) -> str:

@@ -154,4 +154,5 @@ def kind(value: object) -> str:
         float: "a number",
         type(None): "nothing",
     }
-    return names.get(type(value), f"a {type(value).__name__}")
+    # Ansible's own texts and lists, in a template, are of types of its own.
+    return next((name for of, name in names.items() if isinstance(value, of)), f"a {type(value).__name__}")

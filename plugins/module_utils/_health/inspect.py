@@ -20,6 +20,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     paths as _paths,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._health import (
+    access as _access,
     browser as _browser,
     check as _check,
     controller as _controller,
@@ -182,6 +183,10 @@ class Survey:
     @cached_property
     def tunnel_log(self) -> list[str]:
         return log_of(self.tunnel)
+
+    @cached_property
+    def access(self) -> list[_of_stacks.Access]:
+        return _access.observe(self._container("filebrowser")) if "filebrowser" in self.stacks else []
 
     @cached_property
     def browser(self) -> _of_browser.Browser | None:

@@ -33,6 +33,7 @@ ASKED = (
     _stacks.pin,
     _stacks.network,
     _stacks.stack,
+    _stacks.access,
     _proxy.tunnel,
     _browser.login,
     _browser.source,

@@ -23,13 +23,13 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._stack import (
     compose as _compose,
     drift as _drift,
     generations as _generations,
+    last_words as _last,
     manifest as _manifest,
     takeover as _takeover,
     wait as _wait,
 )
 
-_LOG_LINES = 5
-_LOG_WIDTH = 300  # characters of a line that are shown
+_LOG_LINES = 100  # in which the message that says why is looked for
 
 Generations = dict[str, dict[str, Any]]
 """Stack to one of its generations."""
@@ -183,26 +183,25 @@ def _outcome(stack: str) -> dict[str, Any]:
 
 
 def _last_words(generation: dict[str, Any], stack: str) -> str:
-    """The last log lines of what is not healthy: its containers are gone once the stack was rolled back."""
+    """What the logs of what is not healthy say: its containers are gone once the stack was rolled back."""
     engine = _engine.observe()
     reasons = _drift.engine_reasons(stack, generation["record"], engine)
     wrong = {reason.subject for reason in reasons} | set(_wait.starting_services(stack, generation["record"], engine))
     words = ""
-    secrets = _secrets(generation)
+    secrets = _last.secrets(_secret_contents(generation))
     for container in engine.containers:
         if container.project == stack and container.service in wrong:
             try:
                 lines = _engine.log_lines(container.id, _LOG_LINES)
             except _engine.EngineError:
                 continue
-            shown = [_without(secrets, line)[:_LOG_WIDTH] for line in lines]
-            words += f"; last lines of {container.name}: {' | '.join(shown)}" if shown else ""
+            said = _last.cause(lines, secrets)
+            words += f"; {container.name} says: {said}" if said else ""
     return words
 
 
-def _secrets(generation: dict[str, Any]) -> list[str]:
-    """The lines of all secret files, those that are made once and kept too: their content stands inside of others."""
-    secrets = set()
+def _secret_contents(generation: dict[str, Any]) -> Iterator[str]:
+    """All secret files, those that are made once and kept too: their content stands inside of others."""
     for path in generation["secret_files"]:
         text = generation["contents"].get(path)
         if text is None:
@@ -211,12 +210,4 @@ def _secrets(generation: dict[str, Any]) -> list[str]:
                     text = stream.read()
             except OSError:
                 continue
-        secrets |= {line.strip() for line in text.splitlines() if len(line.strip()) >= 8}
-    return sorted(secrets, key=len, reverse=True)
-
-
-def _without(secrets: list[str], line: str) -> str:
-    """A program may print what it could not read."""
-    for secret in secrets:
-        line = line.replace(secret, "(secret)")
-    return line
+        yield text

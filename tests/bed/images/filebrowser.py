@@ -32,7 +32,7 @@ def each(kind, names):
 
 # What 1.5 knows, and of which type, below each of its top-level keys; None: it is not checked here. An unknown key or
 # another type is fatal; a key at the top that is not here is dropped silently.
-RULE = each(bool, "viewable ignoreHidden ignoreZeroSizeFolders ignoreSymlinks") | each(int, "indexingIntervalMinutes")
+RULE = each(bool, "viewable ignoreHidden ignoreZeroSizeFolders ignoreSymlinks")
 RULE |= each(str, "neverWatchPath includeRootItem fileStartsWith folderStartsWith fileEndsWith folderEndsWith")
 RULE |= each(str, "folderPath filePath fileNames folderNames fileName folderName")
 OPTIONS = each(bool, "denyByDefault private readOnly disabled defaultEnabled createUserDir useLogicalSize")

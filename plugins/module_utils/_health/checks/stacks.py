@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health.check im
     COMMAND,
     CONVERGE,
     CONVERGED,
+    CONVERGING,
     PASSES,
     PERSON,
     TICK,
@@ -179,3 +182,59 @@ def stack(say: Any, drift: dict[str, list[str]]) -> Iterator[Check]:
     """
     for name, differs in sorted(drift.items()):
         yield say("drift" if differs else "ok", stack=name, differs="; ".join(differs))
+
+
+Access = namedtuple("Access", "path read_only may_read may_write mount_is_read_only owner mode user node_user")
+Access.__doc__ = """What FileBrowser's process may do in a folder of the customer's.
+
+path is the guest's, read_only whether nobody is to write there; owner, user (FileBrowser's) and node_user (what that is
+on the guest's node) are UID:GID.
+"""
+_OF_NOBODY = "65534:"  # what has an owner on the node whom the guest does not know
+
+
+@declare(
+    "access.{path}",
+    cost=CONVERGING,
+    observes=("access",),
+    needs=("configured", "engine", "access"),
+    ok=Outcome("ok", "FileBrowser may {what} it"),
+    denied=Outcome(
+        "degraded",
+        "FileBrowser's user {user} may not {what} it: it belongs to {owner}, mode {mode}",
+        Remedy(
+            COMMAND,
+            "run 'chown -R {user} {quoted}' on the guest; where an app needs its owner, give {user} rights by ACL",
+        ),
+    ),
+    unmapped=Outcome(
+        "degraded",
+        "FileBrowser's user {user} may not {what} it: its owner is nobody in this guest, mode {mode}",
+        Remedy(PERSON, "on the node run chown -R {node_user} for what is mounted at {path}"),
+    ),
+    locked=Outcome(
+        "degraded",
+        "FileBrowser may not write it: it is mounted read-only",
+        Remedy(
+            PERSON,
+            "mount {path} read-write (on a node without ro=1) and run 'docker restart filebrowser', or give it "
+            "read_only: true",
+        ),
+    ),
+)
+def access(say: Any, access: list[Access]) -> Iterator[Check]:
+    """FileBrowser's user may read every folder that the customer sees, and write where the customer may.
+
+    Of the folder itself, not of what is below it.
+    """
+    for each in access:
+        wanted = {"read": each.may_read} | ({} if each.read_only else {"write": each.may_write})
+        denied = [what for what, may in wanted.items() if not may]
+        outcome = "ok"
+        if denied == ["write"] and each.mount_is_read_only:
+            outcome = "locked"
+        elif denied:
+            outcome = "unmapped" if each.owner.startswith(_OF_NOBODY) else "denied"
+        # For a shell, and without its quotes, which the command is in.
+        quoted = re.sub(r"([^\w@%+=:,./-])", r"\\\1", each.path)
+        yield say(outcome, what=" and ".join(denied or wanted), quoted=quoted, **each._asdict())

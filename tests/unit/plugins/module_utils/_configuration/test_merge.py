@@ -148,9 +148,13 @@ def test_an_unknown_override_is_refused_with_a_suggestion():
         (
             "storage",
             {"paths": [{"path": "/a", "options": ["private"]}]},
-            "found a list for options; expected a mapping",
+            "found a list for the options of /a; expected a mapping",
         ),
-        ("storage", {"paths": [{"path": "/a", "options": {"privat": True}}]}, "found the unknown option 'privat'"),
+        (
+            "storage",
+            {"paths": [{"path": "/a", "options": {"privat": True}}]},
+            "found the unknown key privat in the options of /a",
+        ),
         ("storage", {"paths": [{"path": "/a", "options": {"private": 1}}]}, "found a number for the option private"),
         ("storage", {"paths": [{"path": "/a", "name": "x"}, {"path": "/b", "name": "x"}]}, "storage name twice"),
     ],

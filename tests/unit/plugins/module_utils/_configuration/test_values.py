@@ -81,3 +81,68 @@ def test_storage_has_each_path_and_each_name_once(entries):
         return
     for key in ("path", "name"):
         assert len({entry[key] for entry in storage}) == len(entries)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["createUserDir"], "found a list for the options of /mnt/a; expected a mapping"),
+        ({"createuserdir": True}, "found the unknown key createuserdir in the options of /mnt/a; expected "),
+        ({"createuserdir": True}, "; did you mean createUserDir?"),
+        ({"bogus": {"deep": 1}}, "found the unknown key bogus in the options of /mnt/a; expected denyByDefault, "),
+        ({"a\nb": 1}, "found a key that is no option's name in the options of /mnt/a; expected "),
+        ({1: 1}, "found a key that is no option's name in the options of /mnt/a; expected "),
+        ({"readOnly": True}, "found the option readOnly of /mnt/a; expected read_only beside path"),
+        ({"defaultEnabled": False}, "found the option defaultEnabled of /mnt/a; expected nothing"),
+        ({"private": "yes"}, "found a text for the option private of /mnt/a; expected true or false, without quotes"),
+        ({"private": 1}, "found a number for the option private of /mnt/a; expected true or false"),
+        ({"private": None}, "found nothing for the option private of /mnt/a; expected true or false"),
+        ({"defaultUserScope": 7}, "found a number for the option defaultUserScope of /mnt/a; expected a text"),
+        ({"defaultUserScope": "x" * 4097}, "found a text for the option defaultUserScope of /mnt/a; expected a text"),
+        ({"indexingIntervalMinutes": -1}, "for the option indexingIntervalMinutes of /mnt/a; expected a whole number"),
+        (
+            {"indexingIntervalMinutes": True},
+            "for the option indexingIntervalMinutes of /mnt/a; expected a whole number",
+        ),
+        ({"indexingIntervalMinutes": 2**32}, "for the option indexingIntervalMinutes of /mnt/a; expected a whole"),
+        ({"indexingIntervalMinutes": 1.5}, "for the option indexingIntervalMinutes of /mnt/a; expected a whole number"),
+        ({"rules": {}}, "found a mapping for the option rules of /mnt/a; expected a list"),
+        ({"rules": ["x"]}, "found a text for the option rules[0] of /mnt/a; expected a mapping"),
+        (
+            {"rules": [{}, {"filename": "a"}]},
+            "found the unknown key filename in the option rules[1] of /mnt/a; expected ",
+        ),
+        ({"rules": [{"filename": "a"}]}, "; did you mean fileName?"),
+        ({"rules": [{"viewable": "no"}]}, "found a text for the option rules[0].viewable of /mnt/a; expected true or"),
+        ({"rules": [{}] * 1001}, "found 1001 entries in the option rules of /mnt/a; expected 1000 at most"),
+        ({"conditionals": []}, "found a list for the option conditionals of /mnt/a; expected a mapping"),
+        (
+            {"conditionals": {"rules": [{"folderPath": ["/x"]}]}},
+            "found a list for the option conditionals.rules[0].folderPath of /mnt/a; expected a text",
+        ),
+    ],
+)
+def test_options_that_file_browser_would_end_at(options, message):
+    with pytest.raises(_values.Invalid) as refused:
+        _values.check_storage_paths([{"path": "/mnt/a", "options": options}])
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_all_options_that_file_browser_takes():
+    right = {bool: True, str: "a", int: 4}
+
+    def filled(wanted):
+        if isinstance(wanted, dict):
+            return {key: filled(inner) for key, inner in wanted.items()}
+        return [filled(wanted[0])] * 2 if isinstance(wanted, list) else right[wanted]
+
+    options = filled(_values.SOURCE_OPTIONS)
+    assert _values.check_storage_paths([{"path": "/mnt/a", "options": options}])[0]["options"] == options
+
+
+def test_a_very_deep_option_is_refused_where_it_leaves_the_table():
+    deep: dict = {}
+    for _level in range(100_000):
+        deep = {"rules": [deep]}
+    with pytest.raises(_values.Invalid, match=r"unknown key rules in the option rules\[0\]"):
+        _values.check_storage_paths([{"path": "/mnt/a", "options": deep}])

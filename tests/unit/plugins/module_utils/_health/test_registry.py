@@ -23,6 +23,7 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.c
     SharedPath,
     Sight,
 )
+from ansible_collections.felhom.base_infra.plugins.module_utils._health.checks.stacks import Access
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import state as _state
 from sample import IMAGE, PIN, TUNNEL_LOGS, engine_for
 
@@ -62,6 +63,7 @@ APART = [SharedPath(STACKS_DIR, "stacks", True, Place(1, 2, "folder", False), No
 MOUNTED = OURS._replace(mounts=[STACKS_DIR])
 OTHER = [SharedPath(STACKS_DIR, "stacks", True, Place(1, 2, "folder", False), Place(1, 3, "folder", False))]
 SAME = [SharedPath(STACKS_DIR, "stacks", True, Place(1, 2, "folder", False), Place(1, 2, "folder", False))]
+FOLDER = Access("/mnt/a b", False, True, True, False, "0:0", "0755", "1000:1000", "101000:101000")
 GONE = [SharedPath("/srv/disk", "app", False, None, None)]
 
 
@@ -122,6 +124,12 @@ STATES = {
         "missing": ("traefik-public", engine()._replace(networks={})),
     },
     "stack.{stack}": {"ok": ({"traefik": []},), "drift": ({"traefik": ["traefik.yml is missing"]},)},
+    "access.{path}": {
+        "ok": ([FOLDER],),
+        "denied": ([FOLDER._replace(may_write=False)],),
+        "unmapped": ([FOLDER._replace(may_read=False, may_write=False, owner="65534:65534")],),
+        "locked": ([FOLDER._replace(may_write=False, mount_is_read_only=True)],),
+    },
     "tunnel": {
         "ok": (container(), []),
         "refused": (container(health="starting"), TUNNEL_LOGS["refused"]),

@@ -44,7 +44,7 @@ def test_one_that_was_never_healthy_stays_and_is_told(guest):
     guest.becomes = {"state": "exited"}
     done = apply(guest, settle=True)
     assert done["state"] == "no earlier generation"
-    assert "container traefik is exited; last lines of traefik: a line of the container" in done["wrong"]["traefik"]
+    assert "container traefik is exited; traefik says: a line of the container" in done["wrong"]["traefik"]
     assert guest.generation("rejected") and guest.recorded() == {}
 
 
