@@ -8,6 +8,10 @@ A stack says which program that is (the option `program` of compose_stack); only
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
@@ -18,6 +22,9 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._stack import filebrowser as _filebrowser, wait as _wait
 
+_FIRST_ANSWER = 20.0  # seconds for a FileBrowser that has just been started
+_POLL = 0.05  # seconds
+
 
 def refusal(program: str, files: dict[str, Any]) -> str:
     """Why a program would not serve with its new files, desired.File by path: one line, "" where it would."""
@@ -27,6 +34,36 @@ def refusal(program: str, files: dict[str, Any]) -> str:
         return _filebrowser.refusal(files[_filebrowser.CONFIGURATION].data.decode())
     except _documents.DocumentError as error:
         return str(error)
+
+
+def at_the_start(stack: str, generation: dict[str, Any]) -> Callable[[], None]:
+    """What to do as soon as Compose has started a stack, so that nobody waits for it later.
+
+    FileBrowser without a database makes one, in a process that signs with a key of its own: it is started once more.
+    take() does the same where this could not.
+    """
+    database = os.path.join(generation["record"]["project_dir"], _filebrowser.DATABASE)
+    if generation.get("program") != _filebrowser.PROGRAM or os.path.exists(database):
+        return lambda: None
+
+    def restart() -> None:
+        wanted = _filebrowser.settings(generation["contents"][_filebrowser.CONFIGURATION])
+        container = _wait.ids(stack, _engine.observe())[_filebrowser.SERVICE]
+        network = generation["record"]["services"][_filebrowser.SERVICE]["networks"][0]
+        api = _filebrowser.Api(_engine.address(container, network), wanted.port)
+        end = time.monotonic() + _FIRST_ANSWER
+        while time.monotonic() < end:
+            with contextlib.suppress(_filebrowser.Unreachable):
+                if _filebrowser.is_signing_with_another_key(api, wanted.key):
+                    _commands.run(["docker", "restart", container])
+                return
+            time.sleep(_POLL)
+
+    def begin() -> None:
+        with contextlib.suppress(_filebrowser.Unreachable, _engine.EngineError, _documents.DocumentError, KeyError):
+            restart()
+
+    return begin
 
 
 def take(

@@ -27,8 +27,14 @@ LIMIT = 300.0  # seconds for a run of Compose; the images are there before it st
 _POLL = 0.05  # seconds between two tries
 
 
-def start(project: str, project_dir: str, recreate: list[str], then: Callable[[], None] = lambda: None) -> None:
-    """Bring a project up in the background, and do something after that there.
+def start(
+    project: str,
+    project_dir: str,
+    recreate: list[str],
+    before_its_end: Callable[[], None] = lambda: None,
+    then: Callable[[], None] = lambda: None,
+) -> None:
+    """Bring a project up in the background, and do something there at its end and after that.
 
     recreate are services that Compose would leave as they are although they have to be made anew.
     """
@@ -38,7 +44,10 @@ def start(project: str, project_dir: str, recreate: list[str], then: Callable[[]
     fcntl.flock(lock, fcntl.LOCK_EX)
 
     def work() -> None:
-        text = json.dumps({"wrong": _up(project, project_dir, recreate)})
+        wrong = _up(project, project_dir, recreate)
+        if not wrong:
+            before_its_end()
+        text = json.dumps({"wrong": wrong})
         _files.write_atomic(_result(project), text.encode(), "0600", os.geteuid(), os.getegid())
         os.close(lock)
         then()

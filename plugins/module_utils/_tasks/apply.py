@@ -100,7 +100,8 @@ def present(module: AnsibleModule, params: dict[str, Any]) -> dict[str, Any]:
             _guard.settle_if_left_alone(stack.name, params["nonce"], run)
 
         if recreate or any(reason.remedy in ("up", "recreate", "displace") for reason in reasons):
-            _compose.start(stack.name, stack.record["project_dir"], recreate, watch)
+            care = _aftercare.at_the_start(stack.name, generation)
+            _compose.start(stack.name, stack.record["project_dir"], recreate, care, watch)
         else:
             _commands.run_detached(watch)
         _failpoints.failpoint(f"{stack.name}: started")

@@ -53,7 +53,10 @@ class Guest:
         return {
             "program": "filebrowser",
             "contents": {"config/config.yaml": yaml.safe_dump(self.browser.config)},
-            "record": {"services": {"filebrowser": {"networks": ["traefik-public"]}}},
+            "record": {
+                "project_dir": str(self.browser.folder),
+                "services": {"filebrowser": {"networks": ["traefik-public"]}},
+            },
             "ids_before": {"filebrowser": f"id{self.container}"},
         }
 
@@ -98,6 +101,35 @@ def test_tokens_of_the_first_day_survive(guest):
     token = guest.browser.token()
     guest.restart(["docker", "restart", "id1"])
     assert guest.browser.list("A", token)[0] == 200
+
+
+def test_a_first_start_is_followed_by_another_at_once(guest):
+    """While other stacks are still started; the settling then finds nothing to do."""
+    guest.configure("a")
+    begin = _aftercare.at_the_start("files", guest.generation())
+    guest.container += 1
+    guest._start()
+    begin()
+    assert guest.restarts == 1
+    guest.before = {}
+    assert _aftercare.take({"files": guest.generation() | {"ids_before": {}}}, {}, set()) == {}
+    assert guest.restarts == 1
+
+
+def test_a_first_start_that_never_answers_is_left_to_the_settling(guest, monkeypatch):
+    monkeypatch.setattr(_aftercare, "_FIRST_ANSWER", 0.2)
+    guest.configure("a")
+    begin = _aftercare.at_the_start("files", guest.generation())
+    begin()
+    assert guest.restarts == 0
+
+
+def test_a_database_that_is_there_needs_no_second_start(guest):
+    guest.configure("a")
+    (guest.browser.folder / "data").mkdir()
+    (guest.browser.folder / "data/database.db").touch()
+    _aftercare.at_the_start("files", guest.generation())()
+    assert guest.restarts == 0
 
 
 def test_one_whose_database_exists_needs_no_restart(settled):

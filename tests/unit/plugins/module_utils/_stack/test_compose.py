@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 from ansible_collections.felhom.base_infra.plugins.module_utils._guest import paths as _paths
@@ -42,6 +43,17 @@ def test_services_that_it_would_leave_alone_are_made_anew_first(docker):
     first, second = docker.log.read_text().splitlines()
     assert first.endswith("up --detach --pull never --force-recreate --no-deps -- a b")
     assert second.endswith("--remove-orphans")
+
+
+def test_what_is_done_at_its_end_is_waited_for(docker, tmp_path):
+    done = tmp_path / "done"
+
+    def slowly() -> None:
+        time.sleep(0.3)
+        done.touch()
+
+    _compose.start("web", "/opt/web", [], slowly)
+    assert _compose.result("web") == "" and done.exists()
 
 
 def test_its_last_line_is_the_reason(docker):
