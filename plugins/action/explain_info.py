@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
         host = manager._inventory.get_host(hostname)
         inventory = _explain.Layer("inventory", manager.get_vars(host=host, include_hostvars=False))
         roles: dict[str, tuple[Options, list[_explain.Layer]]] = {}
-        for role, given in _imported(play["tasks"]):
+        for role, given in self._imported(play["tasks"]):
             handed = _explain.Layer("playbooks/site.yml", play["vars"] | given)
             defaults = _explain.Layer("role default", self._load(role, "defaults"))
             options = self._load(role, "meta", "argument_specs")["argument_specs"]["main"]["options"]
@@ -82,6 +82,18 @@ class ActionModule(ActionBase):
 
         return render
 
+    def _imported(self, tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The roles that a playbook runs, in its order, with what it hands to each."""
+        for task in tasks:
+            for key in ("block", "rescue", "always"):
+                yield from self._imported(task.get(key, []))
+            for action in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+                if action in task:
+                    yield task[action]["name"].removeprefix(_PREFIX), task.get("vars", {})
+            if file := task.get("ansible.builtin.include_tasks"):
+                path = _COLLECTION / "playbooks" / file
+                yield from self._imported(self._loader.load_from_file(str(path), trusted_as_template=True))
+
     def _load(self, role: str, folder: str, name: str = "main") -> dict[str, Any]:
         path = _COLLECTION / "roles" / role / folder / f"{name}.yml"
         return (self._loader.load_from_file(str(path), trusted_as_template=True) or {}) if path.exists() else {}
@@ -96,16 +108,6 @@ def _strangers(roles: Mapping[str, tuple[Options, list[_explain.Layer]]], variab
         names = sorted(set(variables) - set(_published(role)))
         lines += [_role_variables.unknown(role, former, [name]) for name in names]
     return [line for line in lines if line]
-
-
-def _imported(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The roles that a playbook runs, in its order, with what it hands to each."""
-    for task in tasks:
-        for key in ("block", "rescue", "always"):
-            yield from _imported(task.get(key, []))
-        for action in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
-            if action in task:
-                yield task[action]["name"].removeprefix(_PREFIX), task.get("vars", {})
 
 
 def _published(role: str) -> list[str]:

@@ -171,6 +171,8 @@ def _play(settings: _state.Settings, why: str) -> int:
     collections = settings.checkout.rpartition("/ansible_collections/")[0]
     environment = os.environ | {
         "ANSIBLE_COLLECTIONS_PATH": f"{collections}:/usr/share/ansible/collections",
+        # Its inventory is one JSON file; each other plugin is loaded, and asked for it, in every run.
+        "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
         "ANSIBLE_NOCOLOR": "1",
         # A fleet's report is nothing for the guest itself.
         "FELHOM_BASE_INFRA_REPORTS": "",
