@@ -46,6 +46,15 @@ FAULTS = {
         {"traefik"},
     ),
     "compose file emptied": (": > /opt/docker/traefik/docker-compose.yml", set()),
+    # The tunnel is to come back all the same, and the folders are to stay.
+    "file browser's compose file emptied": (
+        ": > /opt/docker/stacks/filebrowser/docker-compose.yml; docker rm --force cloudflared",
+        {"cloudflared"},
+    ),
+    "file browser's compose file of NUL bytes": (
+        "head -c 3000 /dev/zero > /opt/docker/stacks/filebrowser/docker-compose.yml; docker rm --force cloudflared",
+        {"cloudflared"},
+    ),
     "wrong mode of a secret": ("chmod 0644 /opt/docker/cloudflared/secrets/tunnel_token", set()),
     "acme.json open to all": ("chmod 0644 /opt/docker/traefik/acme/acme.json", set()),
     "another image under the tag": (

@@ -64,10 +64,22 @@ class Configuration(NamedTuple):
     waiting_for: str
 
 
+class Mounted(NamedTuple):
+    """The folders that FileBrowser's compose file mounts, or why nobody knows."""
+
+    file: str
+    storage: list[_values.Storage]
+    problem: str
+
+
+class Invalid(Exception):
+    """A compose file says nothing that can be adopted. The text is one line."""
+
+
 def resolve(
     bootstrap: Document,
     controller: Document,
-    mounted: tuple[str, list[_values.Storage]],
+    mounted: Mounted,
     overrides: dict[str, Any],
     problems: list[str],
     earlier_customer: str = "",
@@ -129,18 +141,18 @@ def _found(bootstrap: Document, controller: Document, overrides: dict[str, Any],
     return found
 
 
-def _checked(
-    found: Found, mounted: tuple[str, list[_values.Storage]], problems: list[str]
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _checked(found: Found, mounted: Mounted, problems: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Every key's value, and the file that it is from: a default where nothing was found, or nothing valid."""
     config: dict[str, Any] = {key: "" for key in CONTROLLER_KEYS} | {
-        "storage_paths": mounted[1],
+        "storage_paths": mounted.storage,
         "protected": PROTECTED,
         "stacks_dir": STACKS_DIR,
     }
     sources = {key: "default" if config[key] else "" for key in config}
-    if mounted[1]:
-        sources["storage_paths"] = mounted[0]
+    if mounted.storage:
+        sources["storage_paths"] = mounted.file
+    if mounted.problem and "storage_paths" not in found:
+        problems.append(mounted.problem)
     for key, (source, value) in found.items():
         try:
             config[key] = _values.CHECKS[key](value)
@@ -211,9 +223,12 @@ def unknown_keys(document: dict[str, Any], known: list[str]) -> list[str]:
     return names[:_MAX_UNKNOWN] + ([f"and {hidden} more"] if hidden else [])
 
 
-def mounted_storage(file: str, document: dict[str, Any], problems: list[str]) -> list[_values.Storage]:
-    """The folders that an existing compose file of FileBrowser mounts from outside of its own folder."""
+def mounted_storage(file: str, document: dict[str, Any]) -> Mounted:
+    """The folders that a compose file of FileBrowser mounts from outside of its own folder. Raises Invalid."""
+    problems: list[str] = []
     volumes = look_up(document, "services.filebrowser.volumes", file, problems)
+    if problems:
+        raise Invalid(problems[0])
     own = posixpath.dirname(file)
     entries = []
     for volume in volumes if isinstance(volumes, list) else []:
@@ -221,10 +236,9 @@ def mounted_storage(file: str, document: dict[str, Any], problems: list[str]) ->
         if source and posixpath.isabs(source) and not (source + "/").startswith(own + "/"):
             entries.append({"path": source, "read_only": read_only})
     try:
-        return _values.check_storage_paths(entries)
+        return Mounted(file, _values.check_storage_paths(entries), "")
     except _values.Invalid as error:
-        problems.append(f"{file}: services.filebrowser.volumes: {error}")
-        return []
+        raise Invalid(f"{file}: services.filebrowser.volumes: {error}") from error
 
 
 def _bind_mount(volume: object) -> tuple[str, bool]:

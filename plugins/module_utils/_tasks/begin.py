@@ -23,7 +23,13 @@ from ansible_collections.felhom.base_infra.plugins.module_utils._guest import (
     paths as _paths,
 )
 from ansible_collections.felhom.base_infra.plugins.module_utils._reconcile import state as _state
-from ansible_collections.felhom.base_infra.plugins.module_utils._stack import manifest as _manifest, survey as _survey
+from ansible_collections.felhom.base_infra.plugins.module_utils._stack import (
+    generations as _generations,
+    manifest as _manifest,
+    survey as _survey,
+)
+
+_COMPOSE_FILE = "docker-compose.yml"
 
 
 def begin(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def begin(module: AnsibleModule, arguments: dict[str, Any]) -> dict[str, Any]:
             return {"changed": False, "held_by": held._asdict()}
     try:
         wait_for_engine(arguments["engine_timeout"])
-        guest, digests = read_guest(arguments)
+        guest, digests = read_guest(arguments, module.warn)
         observed = _survey.survey(_paths.STATE_DIR) | {"collection": installed_collection()}
     except BaseException:
         # Nobody would know that there is something to give back.
@@ -55,6 +61,30 @@ def wait_for_engine(seconds: int) -> None:
             return
         except _engine.EngineError:
             time.sleep(0.2)
+
+
+def mounted(compose_file: str, warn: Callable[[str], None]) -> _merge.Mounted:
+    """The folders that FileBrowser's compose file mounts.
+
+    It is ours to write, so one that can't be read is no reason to leave anything as it is: it is rendered anew, with
+    the folders of the one that was applied last.
+    """
+    try:
+        return _merge.mounted_storage(compose_file, _read_compose(compose_file))
+    except (_documents.DocumentError, _merge.Invalid) as error:
+        good = _generations.load(_paths.STATE_DIR, "filebrowser", _generations.GOOD)
+        try:
+            text = good["contents"][_COMPOSE_FILE] if good else ""
+            applied = _merge.mounted_storage(compose_file, _documents.parse_yaml(compose_file, text))
+        except (_documents.DocumentError, _merge.Invalid, KeyError):
+            return _merge.Mounted(compose_file, [], str(error))
+        warn(f"{error}. It is rendered anew, with the folders that were applied last")
+        return applied
+
+
+def _read_compose(path: str) -> dict[str, Any]:
+    data = _documents.read(path)
+    return {} if data is None else _documents.parse_yaml(path, _documents.decode(path, data))
 
 
 def earlier() -> dict[str, Any]:
@@ -80,7 +110,7 @@ def installed_collection() -> dict[str, str]:
     return {"mirror": _state.head(settings.mirror, settings.ref), "library": library}
 
 
-def read_guest(params: dict[str, Any]) -> tuple[_merge.Configuration, dict[str, str]]:
+def read_guest(params: dict[str, Any], warn: Callable[[str], None]) -> tuple[_merge.Configuration, dict[str, str]]:
     """Everything that the files and the inventory say, and the digests of the files that could be read."""
     problems: list[str] = []
     digests: dict[str, str] = {}
@@ -98,15 +128,12 @@ def read_guest(params: dict[str, Any]) -> tuple[_merge.Configuration, dict[str, 
             return None
 
     bootstrap_file, controller_file = params["bootstrap_file"], params["controller_file"]
-    compose_file = params["filebrowser_compose_file"]
     bootstrap = read(bootstrap_file, _documents.parse_json)
     controller = read(controller_file, _documents.parse_yaml)
-    compose = read(compose_file, _documents.parse_yaml)
-    mounted = _merge.mounted_storage(compose_file, compose or {}, problems)
     guest = _merge.resolve(
         (bootstrap_file, bootstrap),
         (controller_file, controller),
-        (compose_file, mounted),
+        mounted(params["filebrowser_compose_file"], warn),
         params["overrides"],
         problems,
         **earlier(),

@@ -10,11 +10,11 @@ from hypothesis import given, strategies as st
 from sample import BOOTSTRAP, CONTROLLER, SECRET, token
 
 
-def resolve(bootstrap=BOOTSTRAP, controller=CONTROLLER, mounted=(), overrides=None, **earlier):
+def resolve(bootstrap=BOOTSTRAP, controller=CONTROLLER, mounted=(), overrides=None, unreadable="", **earlier):
     guest = _merge.resolve(
         ("bootstrap.json", bootstrap),
         ("controller.yaml", controller),
-        ("docker-compose.yml", list(mounted)),
+        _merge.Mounted("docker-compose.yml", list(mounted), unreadable),
         overrides or {},
         [],
         **earlier,
@@ -192,9 +192,7 @@ def test_mounts_of_an_existing_compose_file_are_kept():
             }
         }
     }
-    problems = []
-    mounted = _merge.mounted_storage("/opt/fb/docker-compose.yml", document, problems)
-    assert problems == []
+    mounted = _merge.mounted_storage("/opt/fb/docker-compose.yml", document).storage
     assert [(entry["path"], entry["read_only"]) for entry in mounted] == [
         ("/mnt/disk1", False),
         ("/mnt/disk2", True),
@@ -205,6 +203,13 @@ def test_mounts_of_an_existing_compose_file_are_kept():
     assert (
         resolve(mounted=mounted, overrides={"storage_paths": ["/mnt/b"]}).config["storage_paths"][0]["path"] == "/mnt/b"
     )
+
+
+def test_folders_that_nobody_knows_are_a_problem_where_nothing_else_names_them():
+    why = "docker-compose.yml: found an empty file"
+    without = {key: value for key, value in CONTROLLER.items() if key != "storage"}
+    assert resolve(controller=without, unreadable=why).problems == [why]
+    assert resolve(controller=without, unreadable=why, overrides={"storage_paths": ["/mnt/b"]}).state == "configured"
 
 
 def test_key_names_that_look_like_values_are_only_counted():
@@ -237,9 +242,10 @@ volumes = st.one_of(
 
 @given(st.one_of(json_values, st.lists(volumes, max_size=4)))
 def test_any_volumes_are_folders_outside_of_the_project_or_a_problem(found):
-    problems = []
     document = {"services": {"filebrowser": {"volumes": found}}}
-    mounted = _merge.mounted_storage("/opt/fb/docker-compose.yml", document, problems)
-    assert not problems or not mounted
+    try:
+        mounted = _merge.mounted_storage("/opt/fb/docker-compose.yml", document).storage
+    except _merge.Invalid:
+        return
     for entry in mounted:
         assert entry["path"].startswith("/") and not (entry["path"] + "/").startswith("/opt/fb/")
